@@ -1,0 +1,62 @@
+/*
+ * buf: borrowed bytes (span) and a bounded writer (buf) over storage of the caller.
+ *
+ * A writer that would pass its capacity sets `overflow`, which is sticky, and writes nothing more:
+ * callers build a whole answer and test once. Nothing here allocates.
+ */
+#ifndef CORE_BUF_H
+#define CORE_BUF_H
+
+#include "core/check.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that somebody else owns; not NUL-terminated. */
+struct span {
+    const char *ptr;
+    size_t len;
+};
+
+#define SPAN(literal) ((struct span){(literal), sizeof(literal) - 1})
+
+struct span span_of(const char *text); /* strlen; NULL gives an empty span */
+bool span_equal(struct span a, struct span b);
+bool span_equal_nocase(struct span a, struct span b); /* ASCII */
+bool span_starts_with(struct span bytes, struct span prefix);
+/* Strips SP and HTAB at both ends (RFC 9110 section 5.6.3, OWS). */
+struct span span_trim(struct span bytes);
+/* Decimal digits only, no sign, no space, value <= max; false leaves *value alone. */
+MUST_USE bool span_parse_u64(struct span digits, uint64_t max, uint64_t *value);
+/* Cuts the part before the first `separator` off *rest and returns it; the last part leaves
+ * rest->ptr NULL. For walking lists: while (rest.ptr != NULL) part = span_cut(&rest, ','). */
+struct span span_cut(struct span *rest, char separator);
+
+struct buf {
+    char *data;
+    size_t cap, len;
+    bool overflow;
+};
+
+void buf_init(struct buf *buf, char *storage, size_t cap);
+void buf_clear(struct buf *buf);
+struct span buf_span(const struct buf *buf);
+void buf_add(struct buf *buf, struct span bytes);
+void buf_add_text(struct buf *buf, const char *text);
+void buf_add_char(struct buf *buf, char byte);
+void buf_add_u64(struct buf *buf, uint64_t value);
+void buf_add_i64(struct buf *buf, int64_t value);
+/* Thousandths with two decimals, rounded half up, like "%.2f" of value/1000: 1420 -> 1.42. */
+void buf_add_milli2(struct buf *buf, uint64_t thousandths);
+void buf_add_hex(struct buf *buf, const uint8_t *bytes, size_t count); /* lower case */
+/* The bytes as a JSON string with its quotes: control bytes, quote, backslash and every byte that
+ * is not valid UTF-8 are escaped, so the output is one line of valid JSON whatever came in (RFC
+ * 8259 section 7). */
+void buf_add_json(struct buf *buf, struct span text);
+/* The formatter ends its text with a NUL, so one byte more than the text must be free. */
+void buf_addf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Drops `count` bytes at the front and moves the rest down. */
+void buf_consume(struct buf *buf, size_t count);
+
+#endif

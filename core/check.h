@@ -1,0 +1,28 @@
+/*
+ * check: assertions that stay in release builds.
+ *
+ * Owns nothing. Promises that a false belief about our own code ends the process with one line on
+ * stderr (abort, no core dump of secrets: main disables dumps). Never used on anything a client,
+ * the kernel or the database can cause: those are error paths.
+ */
+#ifndef CORE_CHECK_H
+#define CORE_CHECK_H
+
+_Noreturn void check_failed(const char *expr, const char *file, int line);
+
+/* One believed fact per line, in every build. */
+#define CHECK(expr) ((expr) ? (void)0 : check_failed(#expr, __FILE__, __LINE__))
+
+/* Audits that cost more than O(1); compiled in by -DCHECK_EXPENSIVE (debug, asan, fuzz). */
+#ifdef CHECK_EXPENSIVE
+#define DCHECK(expr) CHECK(expr)
+#else
+#define DCHECK(expr) ((void)sizeof((expr) ? 1 : 0))
+#endif
+
+#define UNREACHABLE() check_failed("unreachable", __FILE__, __LINE__)
+#define MUST_USE __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format_index, first_arg)                                                       \
+    __attribute__((format(printf, format_index, first_arg)))
+
+#endif

@@ -1,0 +1,202 @@
+#include "core/config.h"
+
+#include "core/config_table.h"
+#include "core/secret.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define AT(field) offsetof(struct config, field)
+#define NUMBER(name, field, fallback, min, max, unit, help)                                        \
+    {                                                                                              \
+        name, SETTING_NUMBER, 0, AT(field), 0, fallback, min, max, unit, help                      \
+    }
+#define WORD(type, name, flags, field, fallback, help)                                             \
+    {                                                                                              \
+        name, type, flags, AT(field), 0, fallback, 0, 0, "", help                                  \
+    }
+#define SECRET(type, name, flags, field, help)                                                     \
+    {                                                                                              \
+        name, type, SETTING_SECRET | (flags), AT(field), AT(field##_file), "", 0, 0, "", help      \
+    }
+
+/* clang-format off */
+const struct setting CONFIG_SETTINGS[] = {
+    SECRET(SETTING_URL, "DATABASE_URL", SETTING_REQUIRED, database_url,
+           "PostgreSQL connection string"),
+    SECRET(SETTING_KEY, "API_SECRET_KEY", SETTING_REQUIRED, api_secret_key,
+           "key that callers send as X-API-Key; 64 characters or more outside dev"),
+    SECRET(SETTING_KEY, "API_SECRET_KEY_PREVIOUS", 0, api_secret_key_previous,
+           "key accepted as well while callers change over"),
+    WORD(SETTING_SWITCH, "DATABASE_TLS_INSECURE", 0, database_tls_insecure, "0",
+         "1: allow the database without sslmode=verify-full outside dev"),
+    WORD(SETTING_TEXT, "REGION", SETTING_EXPECTED, region, "unknown",
+         "AWS region this instance serves; must be the database's"),
+    WORD(SETTING_TEXT, "ENVIRONMENT", SETTING_EXPECTED, environment, "dev",
+         "dev relaxes the rules for keys and database TLS"),
+    WORD(SETTING_TEXT, "BIND_ADDRESS", 0, bind_address, "0.0.0.0", "numeric IPv4 or IPv6 address"),
+    NUMBER("PORT", port, "8080", 0, 65535, "", "TCP port; 0: any free one, for tests"),
+    WORD(SETTING_LEVEL, "LOG_LEVEL", 0, log_level, "info", "least level that is logged"),
+    NUMBER("ACCESS_LOG_SAMPLE", access_log_sample, "100", 0, 1000000, "",
+           "one success in n is logged; 0: none; failures always"),
+
+    NUMBER("REQUEST_BUDGET_MS", request_budget_ms, "100", 10, 60000, "ms",
+           "a request's time from its first byte to its answer"),
+    NUMBER("QUEUE_WAIT_MAX_MS", queue_wait_max_ms, "25", 1, 60000, "ms",
+           "longer predicted waits for the database are refused"),
+
+    NUMBER("POOL_SIZE", pool_size, "6", 1, 64, "connections", "database connections"),
+    NUMBER("LANE_BATCH_MAX", lane_batch_max, "32", 1, 32, "requests",
+           "requests that share one statement"),
+    NUMBER("LANE_QUEUE_MAX", lane_queue_max, "256", 1, 65536, "requests",
+           "requests that wait in one lane"),
+    NUMBER("STATEMENT_TIMEOUT_MS", statement_timeout_ms, "60", 1, 60000, "ms",
+           "statement_timeout of every connection"),
+    NUMBER("LOCK_TIMEOUT_MS", lock_timeout_ms, "40", 1, 60000, "ms",
+           "lock_timeout of every connection"),
+    NUMBER("DB_CONNECT_TIMEOUT_MS", db_connect_timeout_ms, "2000", 100, 60000, "ms",
+           "a connection is up by then, or given up"),
+    NUMBER("DB_BACKOFF_MAX_MS", db_backoff_max_ms, "2000", 50, 60000, "ms",
+           "longest pause between two attempts to connect"),
+    NUMBER("DB_LIFETIME_S", db_lifetime_s, "1800", 1, 86400, "s",
+           "age at which a connection is replaced, +- 20 %"),
+    NUMBER("DB_PROBE_INTERVAL_MS", db_probe_interval_ms, "1000", 50, 60000, "ms",
+           "pause between two health probes"),
+
+    NUMBER("HTTP_CONN_MAX", http_conn_max, "8192", 1, 1000000, "connections", "open connections"),
+    NUMBER("HTTP_ACTIVE_MAX", http_active_max, "2048", 1, 65536, "requests",
+           "requests being read, handled or answered"),
+    NUMBER("HTTP_HEADER_BYTES_MAX", http_header_bytes_max, "8192", 512, 65536, "bytes",
+           "request line and headers"),
+    NUMBER("HTTP_HEADER_COUNT_MAX", http_header_count_max, "64", 1, 64, "", "header lines"),
+    NUMBER("HTTP_URI_BYTES_MAX", http_uri_bytes_max, "2048", 16, 65536, "bytes",
+           "request target"),
+    NUMBER("HTTP_BODY_BYTES_MAX", http_body_bytes_max, "4096", 64, 65536, "bytes",
+           "request body"),
+    NUMBER("HTTP_CHUNK_OVERHEAD_MAX", http_chunk_overhead_max, "16384", 64, 1048576, "bytes",
+           "framing of a chunked body"),
+    NUMBER("HTTP_HEADER_TIMEOUT_MS", http_header_timeout_ms, "5000", 10, 3600000, "ms",
+           "from the first byte to the end of the headers"),
+    NUMBER("HTTP_BODY_TIMEOUT_MS", http_body_timeout_ms, "5000", 10, 3600000, "ms",
+           "from the end of the headers to the end of the body"),
+    NUMBER("HTTP_IDLE_TIMEOUT_MS", http_idle_timeout_ms, "75000", 10, 3600000, "ms",
+           "between two requests; longer than the 60 s of the load balancer"),
+    NUMBER("HTTP_WRITE_TIMEOUT_MS", http_write_timeout_ms, "5000", 10, 3600000, "ms",
+           "for a client to take its answer"),
+    NUMBER("HTTP_LINGER_TIMEOUT_MS", http_linger_timeout_ms, "2000", 10, 3600000, "ms",
+           "for a refused client to finish sending"),
+    NUMBER("DRAIN_DELAY_MS", drain_delay_ms, "5000", 0, 600000, "ms",
+           "from SIGTERM to the listener's end; /readyz says 503"),
+    NUMBER("DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 100, 600000, "ms",
+           "for requests in flight after that"),
+};
+/* clang-format on */
+
+enum { SETTING_COUNT = sizeof(CONFIG_SETTINGS) / sizeof(CONFIG_SETTINGS[0]) };
+static_assert((int)SETTING_COUNT <= (int)SETTING_COUNT_MAX, "config_load keeps a flag for each");
+
+static const char *const LEVEL_NAMES[] = {
+    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
+
+size_t setting_text_cap(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT ? CONFIG_TEXT_MAX : CONFIG_SECRET_MAX;
+}
+
+static const void *field_of(const struct config *config, size_t offset)
+{
+    return (const char *)config + offset;
+}
+
+uint32_t config_count(void)
+{
+    return SETTING_COUNT;
+}
+
+const char *config_name(uint32_t index)
+{
+    CHECK(index < SETTING_COUNT);
+    return CONFIG_SETTINGS[index].name;
+}
+
+bool config_is_dev(const struct config *config)
+{
+    return strcmp(config->environment, "dev") == 0;
+}
+
+void config_wipe(struct config *config)
+{
+    for (uint32_t i = 0; i < SETTING_COUNT; i++) {
+        if (CONFIG_SETTINGS[i].flags & SETTING_SECRET)
+            secret_wipe((char *)config + CONFIG_SETTINGS[i].offset,
+                        setting_text_cap(&CONFIG_SETTINGS[i]));
+    }
+}
+
+static void print_secret(const struct config *config, const struct setting *setting, FILE *out)
+{
+    const char *path = field_of(config, setting->file_offset);
+    const size_t len = strlen(field_of(config, setting->offset));
+    if (len > 0)
+        fprintf(out, "***(%zu bytes)", len);
+    if (path[0] != '\0')
+        fprintf(out, "\n%s_FILE=%s", setting->name, path);
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    for (uint32_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &CONFIG_SETTINGS[i];
+        const void *field = field_of(config, setting->offset);
+        fprintf(out, "%s=", setting->name);
+        if (setting->flags & SETTING_SECRET)
+            print_secret(config, setting, out);
+        else if (setting->type == SETTING_NUMBER)
+            fprintf(out, "%" PRIu32, *(const uint32_t *)field);
+        else if (setting->type == SETTING_SWITCH)
+            fputs(*(const bool *)field ? "1" : "0", out);
+        else if (setting->type == SETTING_LEVEL)
+            fputs(LEVEL_NAMES[*(const enum log_level *)field], out);
+        else
+            fputs(field, out);
+        fputc('\n', out);
+    }
+}
+
+static void print_help_line(FILE *out, const char *name, const char *fallback, const char *range,
+                            const char *help)
+{
+    fprintf(out, "%-25s %-9s %-23s %s\n", name, fallback, range, help);
+}
+
+void config_print_help(FILE *out)
+{
+    print_help_line(out, "NAME", "DEFAULT", "RANGE AND UNIT", "MEANING");
+    for (uint32_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &CONFIG_SETTINGS[i];
+        const char *fallback = setting->fallback[0] != '\0' ? setting->fallback : "none";
+        if (setting->flags & SETTING_REQUIRED)
+            fallback = "required";
+        char range[48];
+        switch (setting->type) {
+        case SETTING_NUMBER:
+            snprintf(range, sizeof(range), "%" PRIu32 "..%" PRIu32 "%s%s", setting->min,
+                     setting->max, setting->unit[0] != '\0' ? " " : "", setting->unit);
+            break;
+        case SETTING_SWITCH:
+            snprintf(range, sizeof(range), "0 or 1");
+            break;
+        case SETTING_LEVEL:
+            snprintf(range, sizeof(range), "debug info warn error");
+            break;
+        case SETTING_TEXT:
+        case SETTING_KEY:
+        case SETTING_URL:
+            snprintf(range, sizeof(range), "up to %zu bytes", setting_text_cap(setting) - 1);
+            break;
+        }
+        print_help_line(out, setting->name, fallback, range, setting->help);
+    }
+    fputs("Each can also be the content of a file named by NAME_FILE.\n", out);
+}

@@ -1,0 +1,46 @@
+/*
+ * config_table: what config.c and config_load.c share: the shape of the one table of settings.
+ *
+ * Private to them.
+ */
+#ifndef CORE_CONFIG_TABLE_H
+#define CORE_CONFIG_TABLE_H
+
+#include "core/config.h"
+
+#include <stddef.h>
+
+enum { SETTING_COUNT_MAX = 64 };
+
+enum setting_type {
+    SETTING_NUMBER, /* uint32_t, min..max */
+    SETTING_SWITCH, /* bool, 0 or 1 */
+    SETTING_LEVEL,  /* enum log_level */
+    SETTING_TEXT,   /* CONFIG_TEXT_MAX bytes of visible ASCII */
+    SETTING_KEY,    /* CONFIG_SECRET_MAX bytes of visible ASCII */
+    SETTING_URL,    /* CONFIG_SECRET_MAX bytes without control bytes */
+};
+
+enum setting_flags {
+    SETTING_SECRET = 1,   /* printed as its length; the path of its file is kept */
+    SETTING_REQUIRED = 2, /* no default */
+    SETTING_EXPECTED = 4, /* a warning when the default is taken */
+};
+
+struct setting {
+    const char *name;
+    enum setting_type type;
+    unsigned flags;
+    size_t offset, file_offset; /* in struct config; file_offset of secrets only */
+    const char *fallback;
+    uint32_t min, max;
+    const char *unit, *help;
+};
+
+/* config_count() of them. */
+extern const struct setting CONFIG_SETTINGS[];
+
+/* Storage of a text, key or URL with its NUL. */
+size_t setting_text_cap(const struct setting *setting);
+
+#endif

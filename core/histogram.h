@@ -1,0 +1,29 @@
+/*
+ * histogram: latency counts in decimal log-linear buckets, 1 us to 100 s.
+ *
+ * 90 buckets a decade (two significant digits), bounds inclusive above, so every Prometheus edge we
+ * publish (0.0005 ... 0.1 ... 10 s) is an exact bucket bound and cumulative counts are exact, while
+ * any quantile is within 10 %. Recording is O(1) and allocates nothing.
+ */
+#ifndef CORE_HISTOGRAM_H
+#define CORE_HISTOGRAM_H
+
+#include <stdint.h>
+
+enum { HISTOGRAM_DECADES = 7, HISTOGRAM_BUCKETS = 10 + HISTOGRAM_DECADES * 90 + 1 };
+
+struct histogram {
+    uint64_t counts[HISTOGRAM_BUCKETS]; /* the last one: above 100 s */
+    uint64_t count;
+    uint64_t sum_us;
+    uint64_t max_us;
+};
+
+void histogram_record(struct histogram *histogram, uint64_t value_us);
+/* How many values were <= edge_us; edge_us has at most two significant digits (CHECKed). */
+uint64_t histogram_count_at_most(const struct histogram *histogram, uint64_t edge_us);
+/* The upper bound of the bucket that holds the q-quantile, 0 < q <= 1; 0 when empty. */
+uint64_t histogram_quantile_us(const struct histogram *histogram, double q);
+void histogram_reset(struct histogram *histogram);
+
+#endif

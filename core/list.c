@@ -1,0 +1,84 @@
+#include "core/list.h"
+
+#include "core/check.h"
+
+static void link_between(struct list *list, struct list_node *node, struct list_node *prev,
+                         struct list_node *next)
+{
+    CHECK(node->prev == NULL);
+    node->prev = prev;
+    node->next = next;
+    prev->next = node;
+    next->prev = node;
+    list->count++;
+}
+
+void list_init(struct list *list)
+{
+    list->head.prev = &list->head;
+    list->head.next = &list->head;
+    list->count = 0;
+}
+
+void list_push_front(struct list *list, struct list_node *node)
+{
+    link_between(list, node, &list->head, list->head.next);
+}
+
+void list_push_back(struct list *list, struct list_node *node)
+{
+    link_between(list, node, list->head.prev, &list->head);
+}
+
+void list_remove(struct list *list, struct list_node *node)
+{
+    CHECK(node->prev != NULL);
+    CHECK(list->count > 0);
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    node->prev = NULL;
+    node->next = NULL;
+    list->count--;
+}
+
+struct list_node *list_first(const struct list *list)
+{
+    return list->count > 0 ? list->head.next : NULL;
+}
+
+struct list_node *list_last(const struct list *list)
+{
+    return list->count > 0 ? list->head.prev : NULL;
+}
+
+struct list_node *list_pop_front(struct list *list)
+{
+    struct list_node *first = list_first(list);
+    if (first != NULL)
+        list_remove(list, first);
+    return first;
+}
+
+struct list_node *list_next(const struct list *list, const struct list_node *node)
+{
+    CHECK(node->prev != NULL);
+    return node->next == &list->head ? NULL : node->next;
+}
+
+void list_append_all(struct list *to, struct list *from)
+{
+    CHECK(to != from);
+    if (from->count == 0)
+        return;
+    from->head.next->prev = to->head.prev;
+    to->head.prev->next = from->head.next;
+    from->head.prev->next = &to->head;
+    to->head.prev = from->head.prev;
+    to->count += from->count;
+    list_init(from);
+}
+
+bool list_node_linked(const struct list_node *node)
+{
+    return node->prev != NULL;
+}

@@ -1,0 +1,40 @@
+/*
+ * list: intrusive, doubly linked, counted. Storage is the owner's; a node is on at most one list.
+ * O(1) everywhere; count is exact, so a list is also a gauge and a bound.
+ */
+#ifndef CORE_LIST_H
+#define CORE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* A node off every list has prev == NULL; zeroed memory is such a node. */
+struct list_node {
+    struct list_node *prev, *next;
+};
+
+struct list {
+    struct list_node head;
+    uint32_t count;
+};
+
+void list_init(struct list *list);
+/* The node must be off every list (CHECKed). */
+void list_push_front(struct list *list, struct list_node *node);
+void list_push_back(struct list *list, struct list_node *node);
+/* The node must be on this list (membership is the caller's to know). */
+void list_remove(struct list *list, struct list_node *node);
+/* NULL when empty. */
+struct list_node *list_first(const struct list *list);
+struct list_node *list_last(const struct list *list);
+struct list_node *list_pop_front(struct list *list);
+/* The node after this one, NULL at the end. */
+struct list_node *list_next(const struct list *list, const struct list_node *node);
+/* Moves everything from `from` behind what `to` holds; `from` is empty afterwards. O(1). */
+void list_append_all(struct list *to, struct list *from);
+bool list_node_linked(const struct list_node *node);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * log: JSON lines through a fixed ring that never blocks the loop.
+ *
+ * Owns the process's one ring (the only global mutable state of the house). A line that does not
+ * fit is dropped and counted. Flushing writes only what the descriptor takes at once. Values are
+ * escaped (buf_add_json), so input cannot forge a line. Secrets, bodies, raw idempotency keys and
+ * query strings are never passed in: the caller's duty, tested by test/integration.
+ */
+#ifndef CORE_LOG_H
+#define CORE_LOG_H
+
+#include "core/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+enum log_field_type { LOG_FIELD_END, LOG_FIELD_NONE, LOG_FIELD_U64, LOG_FIELD_I64, LOG_FIELD_SPAN };
+
+/* One named value. name is a literal in OpenTelemetry's spelling: "http.response.status_code". */
+struct log_field {
+    const char *name;
+    enum log_field_type type;
+    union {
+        uint64_t u64;
+        int64_t i64;
+        struct span span;
+    } value;
+};
+
+#define LOG_U64(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_U64, .value.u64 = (v)})
+#define LOG_I64(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_I64, .value.i64 = (v)})
+#define LOG_SPAN(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_SPAN, .value.span = (v)})
+#define LOG_TEXT(n, v) LOG_SPAN(n, span_of(v))
+#define LOG_NO_FIELDS ((struct log_field){.type = LOG_FIELD_NONE})
+
+/* What every line carries. Borrowed for the life of the process. */
+struct log_identity {
+    const char *service, *version, *region, *environment;
+};
+
+enum { LOG_RING_BYTES = 256 * 1024, LOG_LINE_BYTES_MAX = 2048, LOG_VALUE_BYTES_MAX = 512 };
+
+/* fd is borrowed. Before this call lines go to stderr at once (start-up errors). */
+void log_open(int fd, enum log_level least, const struct log_identity *identity);
+void log_set_level(enum log_level least);
+bool log_level_parse(struct span word, enum log_level *level); /* debug info warn error */
+/* category is "access", "audit" or "lifecycle"; body is the event's stable name. A value longer
+ * than LOG_VALUE_BYTES_MAX is cut. Use the macros below. */
+void log_write(enum log_level level, const char *category, const char *body,
+               const struct log_field *fields);
+/* Writes what the descriptor takes without blocking; for the reactor's turn hook. */
+void log_flush(void);
+/* For exit: tries until the ring is empty or max_wait_us is over. */
+void log_flush_all(uint64_t max_wait_us);
+uint64_t log_dropped(void);
+
+#define LOG_EMIT(level, category, body, ...)                                                       \
+    log_write(level, category, body,                                                               \
+              (const struct log_field[]){__VA_ARGS__, {.type = LOG_FIELD_END}})
+#define log_info(body, ...) LOG_EMIT(LOG_INFO, "lifecycle", body, __VA_ARGS__)
+#define log_warn(body, ...) LOG_EMIT(LOG_WARN, "lifecycle", body, __VA_ARGS__)
+#define log_error(body, ...) LOG_EMIT(LOG_ERROR, "lifecycle", body, __VA_ARGS__)
+#define log_debug(body, ...) LOG_EMIT(LOG_DEBUG, "lifecycle", body, __VA_ARGS__)
+#define log_audit(body, ...) LOG_EMIT(LOG_INFO, "audit", body, __VA_ARGS__)
+#define log_access(level, ...) LOG_EMIT(level, "access", "request", __VA_ARGS__)
+
+#endif

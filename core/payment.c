@@ -1,0 +1,240 @@
+#include "core/payment.h"
+
+#include <string.h>
+
+enum { CARD_DIGITS_MIN = 13, CARD_DIGITS_MAX = 19, FINGERPRINT_TEXT_MAX = 128 };
+
+const struct payment_code PAYMENT_CODES[] = {
+    [PAYMENT_CODE_LATE] = {"68", "deadline_exceeded", "retry_later"},
+    [PAYMENT_CODE_UNKNOWN_WALLET] = {"14", "unknown_wallet", "do_not_retry"},
+    [PAYMENT_CODE_OTHER_REGION] = {"93", "other_region", "do_not_retry"},
+    [PAYMENT_CODE_WALLET_CLOSED] = {"46", "wallet_closed", "do_not_retry"},
+    [PAYMENT_CODE_WALLET_BLOCKED] = {"62", "wallet_blocked", "retry_later"},
+    [PAYMENT_CODE_WALLET_EXPIRED] = {"54", "wallet_expired", "fix_data"},
+    [PAYMENT_CODE_CURRENCY] = {"12", "currency_not_supported", "do_not_retry"},
+    [PAYMENT_CODE_MERCHANT] = {"57", "merchant_not_permitted", "do_not_retry"},
+    [PAYMENT_CODE_COUNT_LIMIT] = {"65", "count_limit_exceeded", "retry_later"},
+    [PAYMENT_CODE_AMOUNT_LIMIT] = {"61", "amount_limit_exceeded", "retry_later"},
+    [PAYMENT_CODE_FUNDS] = {"51", "insufficient_funds", "retry_later"},
+    [PAYMENT_CODE_APPROVED] = {"00", "approved", "none"},
+};
+const uint32_t PAYMENT_CODE_COUNT = sizeof(PAYMENT_CODES) / sizeof(PAYMENT_CODES[0]);
+
+static const struct {
+    const char *pointer, *name, *rule;
+} FIELDS[] = {
+    [PAYMENT_FIELD_NONE] = {"", "", ""},
+    [PAYMENT_FIELD_WALLET_ID] = {"/wallet_id", "wallet_id",
+                                 "must be wal_ and a number of 1 to 12 digits, no leading zero"},
+    [PAYMENT_FIELD_AMOUNT] = {"/amount", "amount",
+                              "must be a whole number of minor units from 1 to 999999999999, or 0 "
+                              "with effect evaluate"},
+    [PAYMENT_FIELD_CURRENCY] = {"/currency", "currency", "must be EUR or MXN"},
+    [PAYMENT_FIELD_MCC] = {"/merchant/mcc", "merchant.mcc", "must be 4 digits"},
+    [PAYMENT_FIELD_MERCHANT_COUNTRY] = {"/merchant/country", "merchant.country",
+                                        "must be 2 upper-case letters"},
+    [PAYMENT_FIELD_EFFECT] = {"/effect", "effect", "must be evaluate or hold"},
+};
+
+static bool is_digit(char byte)
+{
+    return byte >= '0' && byte <= '9';
+}
+
+const char *payment_effect_name(enum payment_effect effect)
+{
+    switch (effect) {
+    case PAYMENT_EVALUATE:
+        return "evaluate";
+    case PAYMENT_HOLD:
+        return "hold";
+    }
+    UNREACHABLE();
+}
+
+const char *payment_field_pointer(enum payment_field field)
+{
+    return FIELDS[field].pointer;
+}
+
+const char *payment_field_name(enum payment_field field)
+{
+    return FIELDS[field].name;
+}
+
+const char *payment_field_rule(enum payment_field field)
+{
+    return FIELDS[field].rule;
+}
+
+bool payment_set_wallet(struct payment_command *command, struct span text)
+{
+    const struct span prefix = SPAN("wal_");
+    if (!span_starts_with(text, prefix))
+        return false;
+    const struct span digits = {text.ptr + prefix.len, text.len - prefix.len};
+    /* No leading zero: one wallet has one spelling, and wal_0 is none. */
+    if (digits.len == 0 || digits.len > PAYMENT_WALLET_DIGITS || digits.ptr[0] == '0')
+        return false;
+    uint64_t id;
+    if (!span_parse_u64(digits, INT64_MAX, &id))
+        return false;
+    command->wallet_id = (int64_t)id;
+    return true;
+}
+
+bool payment_set_amount(struct payment_command *command, struct span digits)
+{
+    uint64_t amount;
+    if (digits.len == 0 || !span_parse_u64(digits, (uint64_t)PAYMENT_AMOUNT_MAX, &amount))
+        return false;
+    command->amount_minor = (int64_t)amount;
+    return true;
+}
+
+bool payment_set_currency(struct payment_command *command, struct span text)
+{
+    if (!span_equal(text, SPAN("EUR")) && !span_equal(text, SPAN("MXN")))
+        return false;
+    memcpy(command->currency, text.ptr, PAYMENT_CURRENCY_LEN);
+    command->currency[PAYMENT_CURRENCY_LEN] = '\0';
+    return true;
+}
+
+bool payment_set_mcc(struct payment_command *command, struct span text)
+{
+    uint64_t mcc;
+    if (text.len != 4 || !span_parse_u64(text, PAYMENT_MCC_MAX, &mcc))
+        return false;
+    command->mcc = (uint16_t)mcc;
+    return true;
+}
+
+bool payment_set_country(struct payment_command *command, struct span text)
+{
+    if (text.len != PAYMENT_COUNTRY_LEN)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < 'A' || text.ptr[i] > 'Z')
+            return false;
+    }
+    memcpy(command->merchant_country, text.ptr, PAYMENT_COUNTRY_LEN);
+    command->merchant_country[PAYMENT_COUNTRY_LEN] = '\0';
+    return true;
+}
+
+bool payment_set_effect(struct payment_command *command, struct span text)
+{
+    if (span_equal(text, SPAN("evaluate")))
+        command->effect = PAYMENT_EVALUATE;
+    else if (span_equal(text, SPAN("hold")))
+        command->effect = PAYMENT_HOLD;
+    else
+        return false;
+    return true;
+}
+
+enum payment_field payment_command_check(const struct payment_command *command)
+{
+    if (command->amount_minor == 0 && command->effect != PAYMENT_EVALUATE)
+        return PAYMENT_FIELD_AMOUNT;
+    return PAYMENT_FIELD_NONE;
+}
+
+struct secret_digest payment_fingerprint(const struct payment_command *command)
+{
+    char text[FINGERPRINT_TEXT_MAX];
+    struct buf out;
+    buf_init(&out, text, sizeof(text));
+    /* No field can hold a line feed, so the text reads back in one way only. It is stored for as
+     * long as keys are kept: changing it turns retries of older holds into mismatches. */
+    buf_add(&out, SPAN("POST /api/payment/simulate\n"));
+    buf_add_text(&out, payment_effect_name(command->effect));
+    buf_add_char(&out, '\n');
+    buf_add_i64(&out, command->wallet_id);
+    buf_add_char(&out, '\n');
+    buf_add_i64(&out, command->amount_minor);
+    buf_add_char(&out, '\n');
+    buf_add_text(&out, command->currency);
+    buf_add_char(&out, '\n');
+    buf_add_u64(&out, command->mcc);
+    buf_add_char(&out, '\n');
+    buf_add_text(&out, command->merchant_country);
+    CHECK(!out.overflow);
+    return secret_hash(buf_span(&out));
+}
+
+/* A run of digits seen so far. Luhn counts from the right end, which is not known yet, so both
+ * readings are kept: `sums[parity]` doubles the digits at places of that parity. */
+struct digit_run {
+    size_t count;
+    uint32_t sums[2];
+};
+
+static void digit_run_add(struct digit_run *run, uint32_t digit)
+{
+    const size_t parity = run->count % 2;
+    run->sums[parity] += digit < 5 ? digit * 2 : digit * 2 - 9;
+    run->sums[1 - parity] += digit;
+    run->count++;
+}
+
+/* From the right every second digit is doubled, not the last one: places of the count's parity. */
+static bool digit_run_is_card(const struct digit_run *run)
+{
+    return run->count >= CARD_DIGITS_MIN && run->count <= CARD_DIGITS_MAX &&
+           run->sums[run->count % 2] % 10 == 0;
+}
+
+bool payment_has_card_number(struct span text)
+{
+    struct digit_run run = {0};
+    for (size_t i = 0; i < text.len; i++) {
+        const char byte = text.ptr[i];
+        if (is_digit(byte)) {
+            digit_run_add(&run, (uint32_t)(byte - '0'));
+            continue;
+        }
+        /* One separator only: at a second one the byte before is not a digit any more. */
+        if ((byte == ' ' || byte == '-') && i > 0 && is_digit(text.ptr[i - 1]))
+            continue;
+        if (digit_run_is_card(&run))
+            return true;
+        run = (struct digit_run){0};
+    }
+    return digit_run_is_card(&run);
+}
+
+int payment_code_find(const char code[PAYMENT_CODE_LEN])
+{
+    for (uint32_t i = 0; i < PAYMENT_CODE_COUNT; i++) {
+        if (memcmp(PAYMENT_CODES[i].code, code, PAYMENT_CODE_LEN) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+bool payment_approved(const struct payment_decision *decision)
+{
+    return decision->code_index == PAYMENT_CODE_APPROVED;
+}
+
+enum payment_field payment_mismatch(const struct payment_command *asked,
+                                    const struct payment_decision *stored)
+{
+    const struct payment_command *recorded = &stored->command;
+    if (asked->wallet_id != recorded->wallet_id)
+        return PAYMENT_FIELD_WALLET_ID;
+    if (asked->amount_minor != recorded->amount_minor)
+        return PAYMENT_FIELD_AMOUNT;
+    if (strcmp(asked->currency, recorded->currency) != 0)
+        return PAYMENT_FIELD_CURRENCY;
+    if (asked->mcc != recorded->mcc)
+        return PAYMENT_FIELD_MCC;
+    if (asked->effect != recorded->effect)
+        return PAYMENT_FIELD_EFFECT;
+    const struct secret_digest fingerprint = payment_fingerprint(asked);
+    if (!secret_digest_equal(&fingerprint, &stored->fingerprint))
+        return PAYMENT_FIELD_MERCHANT_COUNTRY;
+    return PAYMENT_FIELD_NONE;
+}
