@@ -73,8 +73,7 @@ bool config_is_dev(const struct config *config);
 bool config_key_is_valid(const struct config *config, const char *key);
 /* Re-reads one secret from its NAME_FILE into out (CONFIG_SECRET_MAX bytes). path "": there is no
  * file, ERR_OK. ERR_UNAVAILABLE: it cannot be read; ERR_INVALID: what it holds cannot be a setting.
- * out is left alone in all three. An empty file gives ERR_OK and "": whoever needs a value looks.
- * */
+ * out is left alone in all three. An empty file gives ERR_OK and "": the caller looks. */
 MUST_USE enum err config_reread_file(const char *path, char *out);
 /* The effective settings, NAME=value a line, secrets as "***" with their length. For `check`. */
 void config_print(const struct config *config, FILE *out);
