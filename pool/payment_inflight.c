@@ -1,0 +1,56 @@
+#include "pool/payment_inflight.h"
+
+#include "core/secret.h"
+#include "pool/payment_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS_MIN = 64 };
+
+bool payment_inflight_create(struct payment_inflight *inflight, uint32_t op_max)
+{
+    uint32_t count = BUCKETS_MIN;
+
+    while (count / 2 < op_max)
+        count *= 2;
+    inflight->buckets = calloc(count, sizeof(inflight->buckets[0]));
+    if (inflight->buckets == NULL)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        list_init(&inflight->buckets[i]);
+    inflight->mask = count - 1;
+    return true;
+}
+
+void payment_inflight_destroy(struct payment_inflight *inflight)
+{
+    free(inflight->buckets);
+    inflight->buckets = NULL;
+}
+
+static bool same_key(const struct payment_op *a, const struct payment_op *b)
+{
+    return a->client_id == b->client_id && a->key_len == b->key_len &&
+           memcmp(a->key, b->key, a->key_len) == 0;
+}
+
+bool payment_inflight_claim(struct payment_inflight *inflight, struct payment_op *op)
+{
+    const uint64_t hash =
+        secret_tag_u64((struct span){op->key, op->key_len}) ^ (uint64_t)(uint32_t)op->client_id;
+
+    op->key_bucket = (uint32_t)hash & inflight->mask;
+    struct list *bucket = &inflight->buckets[op->key_bucket];
+    for (struct list_node *node = list_first(bucket); node != NULL; node = list_next(bucket, node))
+        if (same_key(container_of(node, struct payment_op, key_node), op))
+            return false;
+    list_push_back(bucket, &op->key_node);
+    return true;
+}
+
+void payment_inflight_release(struct payment_inflight *inflight, struct payment_op *op)
+{
+    if (list_node_linked(&op->key_node))
+        list_remove(&inflight->buckets[op->key_bucket], &op->key_node);
+}

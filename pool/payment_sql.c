@@ -1,0 +1,374 @@
+#include "pool/payment_sql.h"
+
+#include "pool/pg_array.h"
+
+#include "embedded_sql.h"
+
+#include <string.h>
+
+static const uint32_t EVAL_BATCH_TYPES[] = {PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY, PG_OID_TEXT_ARRAY,
+                                            PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY, PG_OID_TEXT};
+static const uint32_t EVAL_ONE_TYPES[] = {PG_OID_INT8, PG_OID_INT8, PG_OID_TEXT,
+                                          PG_OID_INT4, PG_OID_TEXT, PG_OID_TEXT};
+static const uint32_t HOLD_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY,
+                                      PG_OID_BYTEA_ARRAY, PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY,
+                                      PG_OID_TEXT_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY,
+                                      PG_OID_INT4_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT};
+static const uint32_t FIND_TYPES[] = {PG_OID_UUID, PG_OID_INT4};
+static const uint32_t VOID_TYPES[] = {PG_OID_UUID, PG_OID_UUID, PG_OID_INT4};
+
+#define STATEMENT(text_name, text, types)                                                          \
+    {                                                                                              \
+        .name = (text_name), .sql = (text), .param_types = (types),                                \
+        .param_count = sizeof(types) / sizeof((types)[0])                                          \
+    }
+
+const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS] = {
+    [PAYMENT_SQL_EVAL_BATCH] = STATEMENT("eval_batch", SQL_EVAL_BATCH, EVAL_BATCH_TYPES),
+    [PAYMENT_SQL_EVAL_ONE] = STATEMENT("eval_one", SQL_EVAL_ONE, EVAL_ONE_TYPES),
+    [PAYMENT_SQL_HOLD_BATCH] = STATEMENT("hold_batch", SQL_HOLD_BATCH, HOLD_TYPES),
+    [PAYMENT_SQL_HOLD_ONE] = STATEMENT("hold_one", SQL_HOLD_ONE, HOLD_TYPES),
+    [PAYMENT_SQL_FIND] = STATEMENT("find", SQL_FIND, FIND_TYPES),
+    [PAYMENT_SQL_VOID] = STATEMENT("void", SQL_VOID, VOID_TYPES),
+    [PAYMENT_SQL_PROBE] = {.name = "probe", .sql = SQL_PROBE},
+};
+
+/* ---- parameters ---- */
+
+static struct span currency_of(const struct payment_command *command)
+{
+    return (struct span){command->currency, PAYMENT_CURRENCY_LEN};
+}
+
+static struct span country_of(const struct payment_command *command)
+{
+    return (struct span){command->merchant_country, PAYMENT_COUNTRY_LEN};
+}
+
+static struct span uuid_of(const struct uuid7 *id)
+{
+    return (struct span){(const char *)id->bytes, UUID7_BYTES};
+}
+
+static void encode_evaluate_one(const struct payment_command *command, struct span region,
+                                struct pg_params *params, struct buf *storage)
+{
+    params->statement = PAYMENT_SQL_EVAL_ONE;
+    pg_param_int8(params, storage, command->wallet_id);
+    pg_param_int8(params, storage, command->amount_minor);
+    pg_param_bytes(params, storage, currency_of(command));
+    pg_param_int4(params, storage, command->mcc);
+    pg_param_bytes(params, storage, country_of(command));
+    pg_param_bytes(params, storage, region);
+}
+
+void payment_sql_encode_evaluate(const struct payment_command *const *commands, uint32_t count,
+                                 struct span region, struct pg_params *params, struct buf *storage)
+{
+    struct pg_array array;
+
+    if (count == 1) {
+        encode_evaluate_one(commands[0], region, params, storage);
+        return;
+    }
+    params->statement = PAYMENT_SQL_EVAL_BATCH;
+    pg_array_begin(&array, params, storage, PG_OID_INT8, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int8(&array, commands[i]->wallet_id);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_INT8, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int8(&array, commands[i]->amount_minor);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_TEXT, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(&array, currency_of(commands[i]));
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_INT4, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int4(&array, commands[i]->mcc);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_TEXT, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(&array, country_of(commands[i]));
+    pg_array_end(&array);
+    pg_param_bytes(params, storage, region);
+}
+
+/* $1 to $4: who asks. */
+static void encode_hold_identity(const struct payment_sql_hold *holds, uint32_t count,
+                                 struct pg_params *params, struct buf *storage)
+{
+    struct pg_array array;
+
+    pg_array_begin(&array, params, storage, PG_OID_UUID, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(&array, uuid_of(&holds[i].txn_id));
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_INT4, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int4(&array, holds[i].client_id);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_TEXT, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(&array, holds[i].key);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_BYTEA, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(
+            &array, (struct span){(const char *)holds[i].fingerprint->bytes, SECRET_DIGEST_BYTES});
+    pg_array_end(&array);
+}
+
+/* $5 to $9: what is asked. */
+static void encode_hold_command(const struct payment_sql_hold *holds, uint32_t count,
+                                struct pg_params *params, struct buf *storage)
+{
+    struct pg_array array;
+
+    pg_array_begin(&array, params, storage, PG_OID_INT8, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int8(&array, holds[i].command->wallet_id);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_INT8, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int8(&array, holds[i].command->amount_minor);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_TEXT, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(&array, currency_of(holds[i].command));
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_INT4, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int4(&array, holds[i].command->mcc);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_TEXT, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_bytes(&array, country_of(holds[i].command));
+    pg_array_end(&array);
+}
+
+void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count, bool waits,
+                             struct span region, struct pg_params *params, struct buf *storage)
+{
+    struct pg_array array;
+
+    CHECK(!waits || count == 1);
+    params->statement = waits ? PAYMENT_SQL_HOLD_ONE : PAYMENT_SQL_HOLD_BATCH;
+    encode_hold_identity(holds, count, params, storage);
+    encode_hold_command(holds, count, params, storage);
+    pg_array_begin(&array, params, storage, PG_OID_INT4, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int4(&array, holds[i].elapsed_us);
+    pg_array_end(&array);
+    pg_array_begin(&array, params, storage, PG_OID_INT4, count);
+    for (uint32_t i = 0; i < count; i++)
+        pg_array_add_int4(&array, holds[i].budget_us);
+    pg_array_end(&array);
+    pg_param_bytes(params, storage, region);
+}
+
+void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id,
+                             struct pg_params *params, struct buf *storage)
+{
+    params->statement = PAYMENT_SQL_FIND;
+    pg_param_bytes(params, storage, uuid_of(txn_id));
+    pg_param_int4(params, storage, client_id);
+}
+
+void payment_sql_encode_void(const struct uuid7 *txn_id, const struct uuid7 *pending_id,
+                             int32_t client_id, struct pg_params *params, struct buf *storage)
+{
+    params->statement = PAYMENT_SQL_VOID;
+    pg_param_bytes(params, storage, uuid_of(txn_id));
+    pg_param_bytes(params, storage, uuid_of(pending_id));
+    pg_param_int4(params, storage, client_id);
+}
+
+/* ---- rows ---- */
+
+bool payment_sql_row_number(const struct pg_rows *rows, uint32_t row, uint32_t count,
+                            uint32_t *index)
+{
+    int64_t n;
+
+    if (!pg_row_int8(rows, row, 0, &n) || n < 1 || n > (int64_t)count)
+        return false;
+    *index = (uint32_t)(n - 1);
+    return true;
+}
+
+static bool decode_code(const struct pg_rows *rows, uint32_t row, uint32_t column,
+                        struct payment_decision *decision)
+{
+    struct span code;
+
+    if (!pg_row_bytes(rows, row, column, &code) || code.len != PAYMENT_CODE_LEN)
+        return false;
+    const int index = payment_code_find(code.ptr);
+    if (index < 0)
+        return false;
+    decision->code_index = (uint8_t)index;
+    return true;
+}
+
+static bool decode_uuid(const struct pg_rows *rows, uint32_t row, uint32_t column, struct uuid7 *id)
+{
+    struct span bytes;
+
+    if (!pg_row_bytes(rows, row, column, &bytes) || bytes.len != UUID7_BYTES)
+        return false;
+    memcpy(id->bytes, bytes.ptr, UUID7_BYTES);
+    return true;
+}
+
+static bool decode_fingerprint(const struct pg_rows *rows, uint32_t row, uint32_t column,
+                               struct secret_digest *fingerprint)
+{
+    struct span bytes;
+
+    if (!pg_row_bytes(rows, row, column, &bytes) || bytes.len != SECRET_DIGEST_BYTES)
+        return false;
+    memcpy(fingerprint->bytes, bytes.ptr, SECRET_DIGEST_BYTES);
+    return true;
+}
+
+bool payment_sql_decode_evaluate(const struct pg_rows *rows, uint32_t row,
+                                 struct payment_decision *decision)
+{
+    *decision = (struct payment_decision){.how = PAYMENT_NEW};
+    if (!decode_code(rows, row, 1, decision))
+        return false;
+    decision->has_balance = pg_row_int8(rows, row, 2, &decision->balance_after_minor);
+    return true;
+}
+
+static bool decode_how(const struct pg_rows *rows, uint32_t row, enum payment_how *how, bool *busy)
+{
+    static const struct {
+        struct span word;
+        enum payment_how how;
+    } HOWS[] = {{{"new", 3}, PAYMENT_NEW},
+                {{"replay", 6}, PAYMENT_REPLAY},
+                {{"race", 4}, PAYMENT_RACE},
+                {{"late", 4}, PAYMENT_LATE}};
+    struct span word;
+
+    if (!pg_row_bytes(rows, row, 1, &word))
+        return false;
+    *busy = span_equal(word, SPAN("busy"));
+    for (size_t i = 0; i < sizeof(HOWS) / sizeof(HOWS[0]); i++) {
+        if (span_equal(word, HOWS[i].word)) {
+            *how = HOWS[i].how;
+            return true;
+        }
+    }
+    return *busy;
+}
+
+/* The recorded columns from `first` on: txn_id fingerprint code balance_after processing_us created_at
+ * wallet_id amount currency mcc. */
+static bool decode_recorded(const struct pg_rows *rows, uint32_t row, uint32_t first,
+                            struct payment_decision *decision)
+{
+    struct payment_command *command = &decision->command;
+    struct span currency;
+    int32_t mcc, processing_us;
+
+    if (!decode_uuid(rows, row, first, &decision->txn_id) ||
+        !decode_fingerprint(rows, row, first + 1, &decision->fingerprint) ||
+        !decode_code(rows, row, first + 2, decision) ||
+        !pg_row_int4(rows, row, first + 4, &processing_us) || processing_us < 0 ||
+        !pg_row_time(rows, row, first + 5, &decision->created_wall_us) ||
+        !pg_row_int8(rows, row, first + 6, &command->wallet_id) ||
+        !pg_row_int8(rows, row, first + 7, &command->amount_minor) ||
+        !pg_row_bytes(rows, row, first + 8, &currency) || currency.len != PAYMENT_CURRENCY_LEN ||
+        !pg_row_int4(rows, row, first + 9, &mcc) || mcc < 0 || mcc > PAYMENT_MCC_MAX)
+        return false;
+    decision->has_balance = pg_row_int8(rows, row, first + 3, &decision->balance_after_minor);
+    decision->processing_us = (uint32_t)processing_us;
+    memcpy(command->currency, currency.ptr, PAYMENT_CURRENCY_LEN);
+    command->mcc = (uint16_t)mcc;
+    command->effect = PAYMENT_HOLD;
+    return true;
+}
+
+bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
+                             struct payment_decision *decision, bool *busy)
+{
+    *decision = (struct payment_decision){0};
+    if (!decode_how(rows, row, &decision->how, busy))
+        return false;
+    if (*busy || decision->how == PAYMENT_LATE)
+        return true;
+    return decode_recorded(rows, row, 2, decision);
+}
+
+bool payment_sql_decode_find(const struct pg_rows *rows, struct payment_decision *decision,
+                             bool *voided)
+{
+    int32_t flag;
+
+    *decision = (struct payment_decision){.how = PAYMENT_REPLAY};
+    if (!decode_recorded(rows, 0, 0, decision) || !pg_row_int4(rows, 0, 10, &flag))
+        return false;
+    *voided = flag != 0;
+    return true;
+}
+
+bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
+                             int64_t *balance_minor)
+{
+    struct span outcome;
+
+    if (pg_rows_count(rows) != 1 || !pg_row_bytes(rows, 0, 0, &outcome))
+        return false;
+    if (span_equal(outcome, SPAN("not_found"))) {
+        *result = PAYMENT_VOID_NOT_FOUND;
+        return true;
+    }
+    if (span_equal(outcome, SPAN("already_resolved"))) {
+        *result = PAYMENT_ALREADY_RESOLVED;
+        return true;
+    }
+    *result = PAYMENT_VOIDED;
+    return span_equal(outcome, SPAN("voided")) && pg_row_int8(rows, 0, 1, balance_minor);
+}
+
+static bool decode_text(const struct pg_rows *rows, uint32_t column, char *out, size_t room)
+{
+    struct span text;
+
+    if (!pg_row_bytes(rows, 0, column, &text) || text.len >= room)
+        return false;
+    memcpy(out, text.ptr, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+/* The reference purchase is whole or absent. */
+static bool decode_reference(const struct pg_rows *rows, struct payment_command *command)
+{
+    int32_t mcc;
+
+    *command = (struct payment_command){.effect = PAYMENT_EVALUATE};
+    if (!pg_row_int8(rows, 0, 1, &command->wallet_id) ||
+        !pg_row_int8(rows, 0, 2, &command->amount_minor) ||
+        !decode_text(rows, 3, command->currency, sizeof(command->currency)) ||
+        !pg_row_int4(rows, 0, 4, &mcc) || mcc < 0 || mcc > PAYMENT_MCC_MAX ||
+        !decode_text(rows, 5, command->merchant_country, sizeof(command->merchant_country)))
+        return false;
+    command->mcc = (uint16_t)mcc;
+    return true;
+}
+
+bool payment_sql_decode_probe(const struct pg_rows *rows, struct payment_probe_row *row)
+{
+    *row = (struct payment_probe_row){0};
+    if (pg_rows_count(rows) != 1 || !decode_text(rows, 0, row->region, sizeof(row->region)) ||
+        !pg_row_int4(rows, 0, 6, &row->schema_version) ||
+        !decode_text(rows, 7, row->isolation, sizeof(row->isolation)))
+        return false;
+    row->has_reference = decode_reference(rows, &row->reference);
+    return true;
+}

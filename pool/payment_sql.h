@@ -1,0 +1,73 @@
+/*
+ * payment_sql (private to pool/): the prepared statements of pool/sql/, their parameters and their rows.
+ *
+ * Pure encoding and decoding: owns nothing, sends nothing. A row that is not of the expected shape
+ * decodes to false, never to a guess.
+ */
+#ifndef POOL_PAYMENT_SQL_H
+#define POOL_PAYMENT_SQL_H
+
+#include "core/payment.h"
+#include "pool/pg_query.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum payment_sql {
+    PAYMENT_SQL_EVAL_BATCH,
+    PAYMENT_SQL_EVAL_ONE,
+    PAYMENT_SQL_HOLD_BATCH,
+    PAYMENT_SQL_HOLD_ONE,
+    PAYMENT_SQL_FIND,
+    PAYMENT_SQL_VOID,
+    PAYMENT_SQL_PROBE,
+};
+enum { PAYMENT_SQL_STATEMENTS = PAYMENT_SQL_PROBE + 1, PAYMENT_SQL_TEXT_MAX = 64 };
+
+/* Indexed by enum payment_sql: the pool's statements. */
+extern const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS];
+
+/* One of them goes as scalars, more as arrays. */
+void payment_sql_encode_evaluate(const struct payment_command *const *commands, uint32_t count,
+                                 struct span region, struct pg_params *params, struct buf *storage);
+
+struct payment_sql_hold {
+    struct uuid7 txn_id;
+    int32_t client_id;
+    struct span key;
+    const struct secret_digest *fingerprint;
+    const struct payment_command *command;
+    int32_t elapsed_us; /* of the request so far: part of the recorded processing time */
+    int32_t budget_us;  /* what is left: later than that nothing moves */
+};
+/* waits: the statement that waits for a locked wallet (one hold); else locked ones come back busy. */
+void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count, bool waits,
+                             struct span region, struct pg_params *params, struct buf *storage);
+void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id,
+                             struct pg_params *params, struct buf *storage);
+void payment_sql_encode_void(const struct uuid7 *txn_id, const struct uuid7 *pending_id,
+                             int32_t client_id, struct pg_params *params, struct buf *storage);
+
+/* Column n of a batch row as an index below count. */
+MUST_USE bool payment_sql_row_number(const struct pg_rows *rows, uint32_t row, uint32_t count,
+                                     uint32_t *index);
+/* Sets code and balance. */
+MUST_USE bool payment_sql_decode_evaluate(const struct pg_rows *rows, uint32_t row,
+                                          struct payment_decision *decision);
+/* Sets everything that is recorded; *busy: the wallet was locked, nothing else is set. */
+MUST_USE bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
+                                      struct payment_decision *decision, bool *busy);
+MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, struct payment_decision *decision,
+                                      bool *voided);
+MUST_USE bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
+                                      int64_t *balance_minor);
+
+struct payment_probe_row {
+    char region[PAYMENT_SQL_TEXT_MAX * 4], isolation[PAYMENT_SQL_TEXT_MAX];
+    int32_t schema_version;
+    bool has_reference;
+    struct payment_command reference;
+};
+MUST_USE bool payment_sql_decode_probe(const struct pg_rows *rows, struct payment_probe_row *row);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * payment_store: the payment statements. Command <-> parameters, row -> decision. No libpq type crosses
+ * this header.
+ *
+ * Owns the three lanes (evaluate, hold, single), the set of (client, key) pairs in flight, and the
+ * background probe that measures latency and reads pay.region.
+ */
+#ifndef POOL_PAYMENT_STORE_H
+#define POOL_PAYMENT_STORE_H
+
+#include "core/config.h"
+#include "core/payment.h"
+#include "pool/pg_lane.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct payment_store;
+struct payment_op;
+typedef void payment_op_fn(struct payment_op *op, enum pg_outcome outcome);
+
+enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_FIND, PAYMENT_OP_VOID };
+
+/* One request to the database, embedded in the caller's slot; the caller's until on_done. Set by the
+ * caller: everything down to on_done. Valid after on_done with PG_DONE: the answer. */
+struct payment_op {
+    enum payment_op_kind kind;
+    struct payment_command command;   /* EVALUATE, HOLD */
+    struct uuid7 txn_id;              /* HOLD, VOID: the new id; FIND: the one looked for */
+    struct uuid7 pending_id;          /* VOID: the hold to resolve */
+    struct secret_digest fingerprint; /* HOLD */
+    int32_t client_id;
+    uint64_t
+        started_us; /* first byte of the request: the record's processing time counts from here */
+    uint64_t due_us;
+    char key[PAYMENT_KEY_MAX]; /* HOLD */
+    uint8_t key_len;
+    payment_op_fn *on_done;
+
+    bool found;                       /* FIND */
+    bool voided;                      /* FIND: a void resolved it */
+    struct payment_decision decision; /* EVALUATE (code, balance), HOLD, FIND */
+    enum payment_void_result void_result;
+    int64_t void_balance_minor;
+
+    struct pg_member member; /* the store's */
+    struct list_node key_node;
+    uint32_t key_bucket;
+    struct payment_store *store;
+    const char *region;
+};
+
+/* What the last probe saw. */
+struct payment_store_health {
+    bool database_ok;    /* a probe answered within the last 3 intervals */
+    bool schema_ok;      /* the newest migration of this binary is applied */
+    bool region_ok;      /* pay.region is REGION */
+    bool isolation_ok;   /* read committed */
+    bool pool_ready;     /* every connection has been up and prepared since start */
+    uint64_t latency_us; /* last probe, send to answer */
+    bool has_reference;
+    struct payment_command reference; /* the region's reference wallet and purchase */
+};
+
+MUST_USE enum err payment_store_create(struct payment_store **store, struct pg_pool *pool,
+                                       const struct config *config, uint32_t op_max);
+void payment_store_destroy(struct payment_store *store);
+/* The prepared statements to create the pool with. */
+const struct pg_statement *payment_store_statements(uint8_t *count);
+
+/* ERR_CONFLICT: this (client, key) is in flight in this process. Others: pg_lane_submit. on_done never
+ * runs inside this call. */
+MUST_USE enum err payment_store_submit(struct payment_store *store, struct payment_op *op);
+/* True: forgotten before it was sent. False: it will finish and call on_done. */
+bool payment_store_cancel(struct payment_store *store, struct payment_op *op);
+
+const struct payment_store_health *payment_store_health(struct payment_store *store);
+bool payment_store_ready(struct payment_store *store);       /* all of health */
+bool payment_store_quiet(const struct payment_store *store); /* nothing of ours in flight */
+uint32_t payment_store_lane_count(void);
+const struct pg_lane *payment_store_lane(const struct payment_store *store, uint32_t index);
+/* Per statement kind, for db_query_duration_seconds{query=...}; NULL past the end. */
+const struct histogram *payment_store_query_time(const struct payment_store *store, uint32_t index,
+                                                 const char **name);
+
+#endif
