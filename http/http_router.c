@@ -63,7 +63,9 @@ enum http_admission http_router_admit(const struct http_router *router, uint32_t
 {
     const enum http_method method = request->method;
     const bool everything = method == HTTP_OPTIONS && span_equal(request->path, SPAN("*"));
-    const bool content_expected = method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
+    const bool content_expected =
+        (method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) &&
+        route < router->count && !router->routes[route].body_optional;
     const bool never = method == HTTP_TRACE || method == HTTP_CONNECT;
     if (!never && route == router->count && !everything)
         *problem = PROBLEM_NOT_FOUND;

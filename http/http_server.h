@@ -101,8 +101,9 @@ typedef bool http_abandon_fn(void *app, struct http_exchange *exchange);
 /* path: literal segments and at most one "{id}" segment. The template is also the metric label. */
 struct http_route {
     const char *path;
-    uint32_t methods; /* bit 1u << enum http_method; HEAD is implied by GET, OPTIONS by all */
-    bool uncounted;   /* /metrics does not count itself */
+    uint32_t methods;   /* bit 1u << enum http_method; HEAD is implied by GET, OPTIONS by all */
+    bool uncounted;     /* /metrics does not count itself */
+    bool body_optional; /* a POST without framing is one without a body, not 411 */
     void *app;
     http_handler_fn *on_request;
     http_abandon_fn *on_abandon; /* NULL: always answers inside on_request */
@@ -137,8 +138,7 @@ struct http_server_config {
 struct http_server_stats {
     uint64_t accepted_total;
     uint64_t closed_total[HTTP_CLOSE_REASONS];
-    uint64_t
-        refused_total[600]; /* by status: refusals of the server itself (parser, limits, routes) */
+    uint64_t refused_total[600]; /* by status: the server's own refusals (parser, limits, routes) */
     uint64_t accept_pauses_total, answers_dropped_total;
 };
 

@@ -267,6 +267,7 @@ uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, 
          .on_request = payment_api_on_find},
         {.path = PAYMENT_API_PATH "/{id}/void",
          .methods = 1u << HTTP_POST,
+         .body_optional = true,
          .on_request = payment_api_on_void},
     };
     const uint32_t count = sizeof(ours) / sizeof(ours[0]);

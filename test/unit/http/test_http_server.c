@@ -126,7 +126,11 @@ static const struct http_route ROUTES[] = {
      .on_request = on_later,
      .on_abandon = on_abandon},
     {.path = "/item/{id}", .methods = M(GET), .app = &app, .on_request = on_now},
-    {.path = "/item/{id}/void", .methods = M(POST), .app = &app, .on_request = on_now},
+    {.path = "/item/{id}/void",
+     .methods = M(POST),
+     .body_optional = true,
+     .app = &app,
+     .on_request = on_now},
     {.path = "/metrics", .methods = M(GET), .app = &app, .on_request = on_now, .uncounted = true},
 };
 
@@ -568,6 +572,17 @@ static void test_requests_that_end_the_connection(void **state)
     assert_int_equal(closed(HTTP_CLOSE_REFUSED), 8);
     assert_string_equal(app.log, "POST /now 411;POST /now 413;GET other 414;GET /now 417;"
                                  "GET other 431;OTHER other 501;GET other 505;OTHER other 400;");
+}
+
+static void test_post_without_framing_is_bodyless_where_the_route_allows(void **state)
+{
+    (void)state;
+    struct client client = dial();
+
+    ask(&client, "POST /item/7/void HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK");
+
+    assert_string_equal(app.log, "POST /item/{id}/void 200;");
+    hang_up(&client);
 }
 
 static void test_refused_body_is_drained_so_that_the_answer_can_be_read(void **state)
@@ -1105,6 +1120,7 @@ int main(void)
         TEST(test_request_id_is_the_trace_id_when_it_is_valid),
         TEST(test_methods_and_paths_that_are_not_served),
         TEST(test_requests_that_end_the_connection),
+        TEST(test_post_without_framing_is_bodyless_where_the_route_allows),
         TEST(test_refused_body_is_drained_so_that_the_answer_can_be_read),
         TEST(test_expectation_is_met_before_the_body_is_read),
         TEST(test_silent_and_idle_connections_end_silently),
