@@ -6,6 +6,10 @@
 /* A statement that the server says it never ran (0A000, 26000: the connection prepares again). */
 enum { TRIES_NOT_RUN_MAX = 3 };
 
+/* Admission promises a wait of at most queue_wait_max by an estimate. A member is ended for waiting only at
+ * twice that: ending at the limit itself would throw away those who are about to be sent. */
+enum { EXPIRES_AFTER_WAITS = 2 };
+
 static struct list *line_of(struct pg_lane *lane, uint64_t shard)
 {
     return &lane->tracks[lane->config.sharded ? shard % lane->config.tracks : 0].queue;
@@ -23,7 +27,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t member_expires_us(const struct pg_lane *lane, const struct pg_member *member)
 {
-    return earlier(member->due_us, member->queued_us + lane->config.queue_wait_max_us);
+    const uint64_t longest_us = (uint64_t)EXPIRES_AFTER_WAITS * lane->config.queue_wait_max_us;
+    return earlier(member->due_us, member->queued_us + longest_us);
 }
 
 /* One timer for the whole line: it is set to the earliest expiry seen, and a sweep finds the next. */

@@ -10,7 +10,11 @@ WITH req AS MATERIALIZED (
          WITH ORDINALITY AS r(txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency, mcc,
                               country, elapsed_us, budget_us, n)
 ), prev AS MATERIALIZED (
-  SELECT r.n, s.* FROM req r JOIN pay.simulation s ON s.client_id = r.client_id AND s.idem_key = r.idem_key
+  -- OFFSET 0 keeps the planner from a hash join over the whole table, which it takes while the table is
+  -- empty and then keeps in the generic plan.
+  SELECT r.n, s.* FROM req r
+   CROSS JOIN LATERAL (SELECT x.* FROM pay.simulation x
+                        WHERE x.client_id = r.client_id AND x.idem_key = r.idem_key OFFSET 0) s
 ), w AS MATERIALIZED (
   SELECT w.* FROM pay.wallet w
    WHERE w.wallet_id = ANY (ARRAY(SELECT r.wallet_id FROM req r

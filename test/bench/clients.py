@@ -1,0 +1,65 @@
+"""The load clients as functions: each runs one and returns what it measured."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from servers import API_KEY
+
+HERE = Path(__file__).resolve().parent
+SIMULATE = "/api/payment/simulate"
+SPARE_S = 60
+"""A client that takes that much longer than it should hangs."""
+
+
+class Clients:
+    def __init__(self, release, directory, purchase):
+        self.programs = Path(release) / "test" / "bench"
+        self.purchase = purchase
+        # The request lies in a file, because arguments show in ps.
+        self.request = Path(directory) / "evaluate.request"
+        self.request.touch(mode=0o600)
+        self.request.write_bytes(f"GET {SIMULATE} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {API_KEY}\r\n\r\n"
+                                 .encode("ascii"))
+
+    def wrk(self, server, connections, seconds, script="report.lua"):
+        """As many requests as `connections` get answered, each waiting for its own."""
+        output = self._run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
+                            "-s", str(HERE / script), f"http://127.0.0.1:{server.port}{SIMULATE}"], seconds,
+                           {"API_SECRET_KEY": API_KEY, **self.purchase})
+        lines = [line for line in output.splitlines() if line.startswith("REPORT ")]
+        if len(lines) != 1:
+            raise SystemExit(f"wrk gave no report:\n{output}")
+        return json.loads(lines[0].removeprefix("REPORT "))
+
+    def closed_loop(self, server, connections, seconds):
+        return self._json(["closed_loop", "--connections", connections, "--seconds", seconds, "--warmup", 0.2,
+                           *self._target(server)], seconds)
+
+    def open_loop(self, server, rate, connections, seconds, warmup):
+        return self._json(["open_loop", "--rate", rate, "--connections", connections, "--seconds", seconds,
+                           "--warmup", warmup, *self._target(server)], seconds + warmup)
+
+    def idle_conns(self, server, connections):
+        return self._json(["idle_conns", "--pid", server.process.pid, "--connections", connections,
+                           *self._target(server)], 30)
+
+    def select1(self, database_url, seconds):
+        return self._json(["select1", seconds], seconds, {"DATABASE_URL": database_url})
+
+    def _target(self, server):
+        return ["--port", server.port, "--request", self.request]
+
+    def _json(self, arguments, seconds, settings=None):
+        program, *rest = map(str, arguments)
+        return json.loads(self._run([str(self.programs / program), *rest], seconds, settings))
+
+    @staticmethod
+    def _run(arguments, seconds, settings=None):
+        env = {"PATH": os.environ["PATH"], **(settings or {})}
+        done = subprocess.run(arguments, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=seconds + SPARE_S, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"{arguments[0]} failed with status {done.returncode}: {done.stderr}{done.stdout}")
+        return done.stdout
