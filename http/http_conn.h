@@ -58,7 +58,7 @@ struct http_exchange {
     struct span param;
     /* the answer */
     char *out; /* the exchange's own buffer, or a large one */
-    size_t out_len, out_sent;
+    size_t out_len, out_sent, body_len;
     uint64_t duration_us;
     uint16_t status;
     bool begun; /* id, note and route are set */
@@ -109,7 +109,7 @@ struct http_server {
     char date[CLOCK_HTTP_DATE_LEN];
     uint64_t date_us; /* monotonic time of the last refresh */
     char crowded[1024];
-    size_t crowded_len;
+    size_t crowded_len, crowded_body_len;
 
     struct http_server_stats stats;
     uint64_t *counts;             /* [route_count + 1][HTTP_METHODS][HTTP_STATUSES] */

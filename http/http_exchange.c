@@ -54,6 +54,7 @@ static void forget_request(struct http_exchange *exchange)
     drop_large(exchange);
     exchange->out_len = 0;
     exchange->out_sent = 0;
+    exchange->body_len = 0;
     exchange->route = exchange->server->router.count;
     exchange->status = 0;
     exchange->begun = false;
@@ -215,6 +216,7 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     CHECK(!out.overflow);
     exchange->out_len = out.len;
     exchange->out_sent = 0;
+    exchange->body_len = body_len;
     exchange->status = response->status;
     exchange->duration_us = clock_mono_us() - exchange->started_us;
     exchange->answered = true;
@@ -291,7 +293,7 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
                                    .status = exchange->status,
                                    .duration_us = exchange->duration_us,
                                    .request_body_bytes = request->body.len,
-                                   .response_bytes = exchange->out_sent,
+                                   .response_body_bytes = exchange->body_len,
                                    .note = &exchange->note,
                                    .request_id = exchange->request_id,
                                    .peer = conn->peer,
@@ -312,7 +314,7 @@ void http_server_count_crowded(struct http_server *server, const struct http_con
                                        .endpoint = "other",
                                        .method = HTTP_OTHER,
                                        .status = 503,
-                                       .response_bytes = server->crowded_len,
+                                       .response_body_bytes = server->crowded_body_len,
                                        .note = &note,
                                        .request_id = HTTP_NO_REQUEST_ID,
                                        .peer = conn->peer,

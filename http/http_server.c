@@ -183,6 +183,7 @@ static void prepare_crowded(struct http_server *server)
     buf_add(&out, buf_span(&body));
     CHECK(!out.overflow);
     server->crowded_len = out.len;
+    server->crowded_body_len = body.len;
 }
 
 /* False: no memory. */

@@ -116,7 +116,7 @@ struct http_finished {
     enum http_method method;
     uint16_t status;
     uint64_t duration_us; /* first byte in to answer staged */
-    size_t request_body_bytes, response_bytes;
+    size_t request_body_bytes, response_body_bytes;
     const struct http_note *note;
     const char *request_id; /* HTTP_REQUEST_ID_LEN hex */
     const char *peer;       /* numeric address */

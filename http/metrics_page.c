@@ -89,9 +89,10 @@ static void add_http_connections(struct metrics_writer *writer, const struct htt
         add_sample(writer, "state", http_conn_state_name(state), count);
     }
     add_gauge(writer, "http_connections", "Client connections", total);
+    /* Less one: the scrape itself is being handled while it counts. */
     add_gauge(writer, "http_requests_in_flight", "Requests whose answer is being made",
               http_server_count(server, HTTP_CONN_HANDLING) +
-                  http_server_count(server, HTTP_CONN_ORPHAN));
+                  http_server_count(server, HTTP_CONN_ORPHAN) - 1);
 }
 
 static void add_http(struct metrics_writer *writer, const struct http_server *server)

@@ -231,14 +231,17 @@ static void payment_call_answer_found(struct payment_call *call)
 
 static void payment_call_audit_void(const struct payment_call *call)
 {
-    char storage[2 * UUID7_HEX_LEN];
+    enum { ID_LEN = sizeof(PAYMENT_API_ID_PREFIX) - 1 + UUID7_HEX_LEN };
+    char storage[2 * ID_LEN];
     struct buf ids;
     buf_init(&ids, storage, sizeof(storage));
+    buf_add(&ids, SPAN(PAYMENT_API_ID_PREFIX));
     buf_add_hex(&ids, call->op.txn_id.bytes, UUID7_BYTES);
+    buf_add(&ids, SPAN(PAYMENT_API_ID_PREFIX));
     buf_add_hex(&ids, call->op.pending_id.bytes, UUID7_BYTES);
     const struct http_note *note = http_exchange_note(call->exchange);
-    log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, UUID7_HEX_LEN})),
-              LOG_SPAN("payment.voids", ((struct span){ids.data + UUID7_HEX_LEN, UUID7_HEX_LEN})),
+    log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, ID_LEN})),
+              LOG_SPAN("payment.voids", ((struct span){ids.data + ID_LEN, ID_LEN})),
               LOG_I64("client.id", call->op.client_id), LOG_TEXT("api_key.id", note->key_id),
               LOG_TEXT("request_id", http_exchange_request_id(call->exchange)));
 }
@@ -330,12 +333,12 @@ static void payment_call_refuse_expired(struct payment_call *call)
 
     if (clock_mono_us() < call->op.due_us) {
         stats->shed_total[PAYMENT_SHED_QUEUE]++;
-        payment_call_refuse_because(call, PROBLEM_OVERLOADED, "it waited too long in the queue");
+        payment_call_refuse_because(call, PROBLEM_OVERLOADED, "it would have had to wait too long");
         return;
     }
     stats->deadline_exceeded_total[DEADLINE_QUEUE]++;
     payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
-                                "the time was over in the queue; nothing was sent");
+                                "the time was over in the queue; nothing was done");
 }
 
 void payment_call_done(struct payment_op *op, enum pg_outcome outcome)

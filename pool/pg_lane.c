@@ -102,6 +102,7 @@ uint64_t pg_lane_predicted_wait_us(const struct pg_lane *lane, uint64_t shard)
     const uint64_t now_us = reactor_now_us(lane->reactor);
     const uint8_t tracks = lane->config.tracks;
 
+    CHECK(tracks > 0);
     if (lane->config.sharded) {
         const struct pg_track *track = &lane->tracks[shard % tracks];
         return track_free_in_us(track, now_us) +

@@ -42,7 +42,7 @@ enum pg_member_state {
 /* How a member ended. */
 enum pg_outcome {
     PG_DONE,        /* decoded */
-    PG_EXPIRED,     /* its budget ended in the queue: nothing was sent */
+    PG_EXPIRED,     /* no room or no time to wait on: nothing was applied */
     PG_UNAVAILABLE, /* no usable connection: nothing was sent */
     PG_TIMED_OUT,   /* the server ended it (57014, 55P03): nothing moved */
     PG_UNKNOWN,     /* sent, and no answer: it may have been applied */

@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-/* A statement that the server says it never ran (0A000, 26000: the connection prepares again). */
-enum { TRIES_NOT_RUN_MAX = 3 };
-
 /* Admission promises a wait of at most queue_wait_max by an estimate. A member is ended for waiting only at
  * twice that: ending at the limit itself would throw away those who are about to be sent. */
 enum { EXPIRES_AFTER_WAITS = 2 };
@@ -156,9 +153,16 @@ static bool member_retry(struct pg_lane *lane, struct pg_member *member, uint8_t
     return true;
 }
 
+/* Every connection may have lost its statements (DISCARD ALL, a schema change), and each failure mends the one it
+ * met. */
+static uint8_t tries_not_run_max(const struct pg_lane *lane)
+{
+    return (uint8_t)(pg_pool_size(lane->pool) + 1);
+}
+
 static void member_end_error(struct pg_lane *lane, struct pg_member *member)
 {
-    const uint8_t tries_max = member_was_not_run(member)   ? TRIES_NOT_RUN_MAX
+    const uint8_t tries_max = member_was_not_run(member)   ? tries_not_run_max(lane)
                               : lane->config.retry != NULL ? 1
                                                            : 0;
 
@@ -181,8 +185,8 @@ static void member_end_rows(struct pg_lane *lane, struct pg_member *member)
         return;
     case PG_VERDICT_BUSY:
         /* Its wallet is locked elsewhere and nothing was written: alone it may wait for the lock. */
-        if (!member_retry(lane, member, TRIES_NOT_RUN_MAX))
-            pg_member_done(lane, member, PG_TIMED_OUT);
+        if (!member_retry(lane, member, tries_not_run_max(lane)))
+            pg_member_done(lane, member, PG_EXPIRED);
         return;
     case PG_VERDICT_NONE:
         log_error("pg_lane_no_answer", LOG_TEXT("lane", lane->config.name),

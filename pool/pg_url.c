@@ -11,6 +11,8 @@
  * without a search and, unlike /dev/null for passfile, without a warning on stderr. */
 #define NO_FILE "/nonexistent"
 
+enum { PORT_MAX = 65535 };
+
 /* The 100 ms budget holds only with these, so a URL cannot change them. target_session_attrs: the
  * role is ours to check, or libpq would hide the reason. */
 static const char *const FIXED[][2] = {
@@ -120,10 +122,16 @@ static bool names_several_hosts(const struct pg_url *url)
     return false;
 }
 
+static bool is_port(const char *text)
+{
+    uint64_t port;
+    return span_parse_u64(span_of(text), PORT_MAX, &port) && port > 0;
+}
+
 static enum err check(const struct pg_url *url, bool tls_required, struct buf *why)
 {
     const char *host = pg_url_get(url, "host"), *hostaddr = pg_url_get(url, "hostaddr");
-    const char *sslmode = pg_url_get(url, "sslmode");
+    const char *sslmode = pg_url_get(url, "sslmode"), *port = pg_url_get(url, "port");
 
     if (pg_url_get(url, "service") != NULL)
         return refuse(why, "a service file is not supported");
@@ -133,6 +141,8 @@ static enum err check(const struct pg_url *url, bool tls_required, struct buf *w
         return refuse(why, "it names no host");
     if (hostaddr != NULL && !is_numeric(hostaddr))
         return refuse(why, "hostaddr is not a numeric address");
+    if (port != NULL && !is_port(port))
+        return refuse(why, "its port is not in 1..65535");
     if (host != NULL && strlen(host) >= PG_DNS_HOST_MAX)
         return refuse(why, "its host name is too long");
     if (pg_url_get(url, "user") == NULL)

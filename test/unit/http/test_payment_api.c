@@ -477,7 +477,7 @@ static void test_outcomes_without_a_decision(void **state)
         uint16_t status;
         const char *detail;
     } cases[] = {
-        {PG_EXPIRED, 503, "it waited too long in the queue"},
+        {PG_EXPIRED, 503, "it would have had to wait too long"},
         {PG_TIMED_OUT, 504, "nothing was moved"},
         {PG_UNKNOWN, 504, "the outcome is not known; retry with the same Idempotency-Key"},
         {PG_UNAVAILABLE, 503, "nothing was sent"},
@@ -506,7 +506,7 @@ static void test_expired_after_the_budget_is_504(void **state)
     finish(PG_EXPIRED);
 
     assert_int_equal(given.status, 504);
-    assert_true(body_has("nothing was sent"));
+    assert_true(body_has("nothing was done"));
     assert_int_equal(payment_api_stats(api)->deadline_exceeded_total[0], 1);
 }
 

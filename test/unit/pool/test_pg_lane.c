@@ -76,6 +76,12 @@ uint32_t pg_pool_count(const struct pg_pool *p, enum pg_conn_state state)
     return state == PG_CONN_IDLE ? p->idle : p->busy;
 }
 
+uint32_t pg_pool_size(const struct pg_pool *p)
+{
+    (void)p;
+    return 4;
+}
+
 struct reactor *pg_pool_reactor(struct pg_pool *p)
 {
     return p->reactor;
@@ -567,17 +573,37 @@ static void test_busy_wallet_goes_to_the_lane_that_waits(void **state)
     assert_done(1, PG_DONE);
 }
 
+static void test_busy_wallet_is_refused_when_nobody_else_may_wait(void **state)
+{
+    (void)state;
+    const struct pg_rows rows = {.busy = {true, true, true, true}};
+    submit_ok(0, &WRITE, 0);
+    turn();
+    pool.busy += pool.idle; /* nothing idle: those that have to wait stay in the line */
+    pool.idle = 0;
+    for (uint32_t i = 10; i < 18; i++) {
+        requests[i].member =
+            (struct pg_member){.work = &READ, .due_us = now_us + BUDGET, .on_done = request_done};
+        assert_int_equal(pg_lane_submit(single, &requests[i].member), ERR_OK);
+    }
+
+    struct pg_answer answer = {.kind = PG_ANSWER_ROWS, .rows = &rows};
+    pool.sent[0].query->on_answer(pool.sent[0].query, &answer);
+
+    assert_done(0, PG_EXPIRED);
+}
+
 static void test_unprepared_statement_is_sent_again(void **state)
 {
     (void)state;
     submit_ok(0, &WRITE, 0);
     turn();
 
-    answer_with(0, PG_ANSWER_ERROR, "26000", NULL);
-    answer_with(1, PG_ANSWER_ERROR, "26000", NULL); /* a second stale connection */
+    for (uint32_t i = 0; i < 4; i++) /* every connection of the pool is stale */
+        answer_with(i, PG_ANSWER_ERROR, "26000", NULL);
 
     assert_pending(0);
-    answer_rows(2);
+    answer_rows(4);
     assert_done(0, PG_DONE);
 }
 
@@ -731,6 +757,7 @@ int main(void)
         LANE_TEST(test_failed_batch_is_retried_one_by_one),
         LANE_TEST(test_timeout_of_the_server_is_not_retried_without_time),
         LANE_TEST(test_busy_wallet_goes_to_the_lane_that_waits),
+        LANE_TEST(test_busy_wallet_is_refused_when_nobody_else_may_wait),
         LANE_TEST(test_unprepared_statement_is_sent_again),
         LANE_TEST(test_lost_write_is_unknown_and_lost_read_is_retried),
         LANE_TEST(test_unreadable_rows_fail_the_member),

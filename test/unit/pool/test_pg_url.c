@@ -68,6 +68,17 @@ static void test_check_refuses_what_does_not_parse_without_quoting_it(void **sta
     }
 }
 
+static void test_check_refuses_what_is_no_port(void **state)
+{
+    (void)state;
+    const char *const reason = "its port is not in 1..65535";
+
+    assert_string_equal(refusal("postgresql://u@h:65535/pay", false), "");
+    assert_string_equal(refusal("postgresql://u@h:65536/pay", false), reason);
+    assert_string_equal(refusal("postgresql://u@h:0/pay", false), reason);
+    assert_string_equal(refusal("postgresql://u@h:notaport/pay", false), reason);
+}
+
 static void test_check_refuses_several_hosts(void **state)
 {
     (void)state;
@@ -231,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_check_accepts_a_uri),
         cmocka_unit_test(test_check_accepts_key_value_and_socket_path),
         cmocka_unit_test(test_check_refuses_what_does_not_parse_without_quoting_it),
+        cmocka_unit_test(test_check_refuses_what_is_no_port),
         cmocka_unit_test(test_check_refuses_several_hosts),
         cmocka_unit_test(test_check_refuses_what_libpq_would_have_to_look_up),
         cmocka_unit_test(test_check_refuses_a_host_name_at_the_limit),

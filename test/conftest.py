@@ -1,0 +1,96 @@
+"""Fixtures of both suites: one cluster and one patient service per session, wallets per test."""
+
+import pytest
+
+from harness.invariants import assert_invariants
+from harness.machine import BINARY, wait_until
+from harness.payments import SEED, Book
+from harness.postgres import Cluster, Database
+from harness.service import PATIENT, REGION, Service, run_command
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    own = Cluster()
+    try:
+        own.create()
+        yield own
+    finally:
+        own.destroy()
+
+
+@pytest.fixture(scope="session")
+def binary():
+    assert BINARY.exists(), f"{BINARY} is missing: build it, or name another in PLA_BINARY"
+    return BINARY
+
+
+def migrate(database, region=REGION):
+    done = run_command(
+        "migrate",
+        settings={"DATABASE_URL": database.url("postgres"), "REGION": region, "ENVIRONMENT": "dev"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def database(cluster, binary):
+    own = Database(cluster, "pay")
+    own.create()
+    migrate(own)
+    own.run(SEED)
+    own.run(
+        "UPDATE pay.region SET reference_wallet_id = 1, reference_amount_minor = 100,"
+        " reference_currency = 'EUR', reference_mcc = 5812, reference_country = 'ES'"
+    )
+    own.run("VACUUM ANALYZE")
+    return own
+
+
+@pytest.fixture(scope="session")
+def all_wallets(database):
+    return Book(database)
+
+
+@pytest.fixture
+def book(all_wallets):
+    """Wallets to spend from. The ledger must be whole again when the test is over."""
+    yield all_wallets
+    assert_invariants(all_wallets.database)
+
+
+@pytest.fixture(scope="session")
+def patient_service(database):
+    own = Service(database.url(), PATIENT)
+    try:
+        yield own.start()
+    finally:
+        own.stop()
+
+
+@pytest.fixture
+def service(patient_service):
+    """The shared service. A test that needs other settings, or breaks things, starts its own."""
+    wait_until(patient_service.ready)
+    return patient_service
+
+
+@pytest.fixture
+def start_service(database):
+    """start_service(settings, ready=True, url=None): services of this test, stopped after it."""
+    started = []
+
+    def start(settings=None, ready=True, url=None):
+        own = Service(url or database.url(), settings)
+        started.append(own)
+        return own.start(ready)
+
+    yield start
+    failures = []
+    for own in started:
+        try:
+            own.stop()
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert failures == []

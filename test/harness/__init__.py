@@ -1,0 +1,1 @@
+"""What the suites stand on: a private PostgreSQL, the real binary, raw sockets."""

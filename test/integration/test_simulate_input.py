@@ -1,0 +1,274 @@
+"""What is not a purchase: refused, with the field that is wrong, and nothing moves."""
+
+import json
+
+import pytest
+
+from harness.payments import hold, luhn_number, new_key, payload, post, problem, purchase_query
+from harness.service import SIMULATE
+
+# Queries
+
+
+@pytest.mark.parametrize(
+    "parameter", ["wallet_id", "amount", "currency", "mcc", "merchant_country"]
+)
+def test_get_with_a_missing_parameter_is_422(service, parameter):
+    answer = service.call("GET", f"{SIMULATE}?{purchase_query(**{parameter: None})}")
+
+    assert (answer.status, problem(answer)) == (422, "invalid-parameter")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        purchase_query() + "&color=red",
+        purchase_query() + "&amount=100",
+        purchase_query() + "&amount=",
+        "?",
+        "x",
+        purchase_query(wallet_id="1"),
+        purchase_query(wallet_id="wal_0"),
+        purchase_query(wallet_id="wal_01"),
+        purchase_query(wallet_id="wal_1x"),
+        purchase_query(wallet_id="wal_" + "1" * 13),
+        purchase_query(amount="-1"),
+        purchase_query(amount="1.0"),
+        purchase_query(amount="+1"),
+        purchase_query(amount="1000000000000"),
+        purchase_query(amount="99999999999999999999"),
+        purchase_query(amount=""),
+        purchase_query(currency="USD"),
+        purchase_query(currency="eur"),
+        purchase_query(mcc="581"),
+        purchase_query(mcc="58120"),
+        purchase_query(mcc="5a12"),
+        purchase_query(merchant_country="ESP"),
+        purchase_query(merchant_country="es"),
+        purchase_query(merchant_country="%00"),
+    ],
+)
+def test_get_with_a_wrong_query_is_422(service, text):
+    answer = service.call("GET", f"{SIMULATE}?{text}")
+
+    assert (answer.status, problem(answer)) == (422, "invalid-parameter")
+
+
+# Bodies that are not a purchase.
+
+BASE = payload(1)
+MERCHANT = BASE["merchant"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"1",
+        b'"x"',
+        b"{} x",
+        b'{"a":1,}',
+        b"{'a':1}",
+        b"\xef\xbb\xbf{}",
+        b'{"wallet_id":"\xff"}',
+        b'{"wallet_id":"\\u0000"}',
+        b'{"amount":NaN}',
+        b'{"amount":01}',
+        b'{"wallet_id":"\\ud800"}',
+        b'{"amount":1,"amount":1}',
+        json.dumps(BASE).encode().replace(b'"mcc"', b'"mcc":"5812","mcc"'),
+        b'{"a":' * 40 + b"1" + b"}" * 40,
+        b"\0",
+        b'{"a":"\x01"}',
+    ],
+    ids=range(20),
+)
+def test_malformed_json_is_400(service, body):
+    answer = post(service, body, new_key())
+
+    assert (answer.status, problem(answer)) == (400, "invalid-json")
+
+
+@pytest.mark.parametrize(
+    "body, pointer",
+    [
+        ({**BASE, "wallet_id": None}, "/wallet_id"),
+        ({**BASE, "amount": None}, "/amount"),
+        ({**BASE, "currency": None}, "/currency"),
+        ({**BASE, "merchant": {"country": "ES"}}, "/merchant/mcc"),
+        ({**BASE, "merchant": {"mcc": "5812"}}, "/merchant/country"),
+        ({**BASE, "wallet_id": 1}, "/wallet_id"),
+        ({**BASE, "wallet_id": "1"}, "/wallet_id"),
+        ({**BASE, "wallet_id": "wal_"}, "/wallet_id"),
+        ({**BASE, "wallet_id": "wal_0"}, "/wallet_id"),
+        ({**BASE, "wallet_id": "WAL_1"}, "/wallet_id"),
+        ({**BASE, "wallet_id": "wal_1 "}, "/wallet_id"),
+        ({**BASE, "wallet_id": "wal_" + "1" * 13}, "/wallet_id"),
+        ({**BASE, "amount": "100"}, "/amount"),
+        ({**BASE, "amount": 1.0}, "/amount"),
+        ({**BASE, "amount": 1e2}, "/amount"),
+        ({**BASE, "amount": True}, "/amount"),
+        ({**BASE, "amount": -1}, "/amount"),
+        ({**BASE, "amount": 0}, "/amount"),
+        ({**BASE, "amount": 10**12}, "/amount"),
+        ({**BASE, "amount": [100]}, "/amount"),
+        ({**BASE, "currency": "USD"}, "/currency"),
+        ({**BASE, "currency": "eur"}, "/currency"),
+        ({**BASE, "currency": "EUR "}, "/currency"),
+        ({**BASE, "merchant": {**MERCHANT, "mcc": 5812}}, "/merchant/mcc"),
+        ({**BASE, "merchant": {**MERCHANT, "mcc": "581"}}, "/merchant/mcc"),
+        ({**BASE, "merchant": {**MERCHANT, "mcc": "58120"}}, "/merchant/mcc"),
+        ({**BASE, "merchant": {**MERCHANT, "country": "es"}}, "/merchant/country"),
+        ({**BASE, "merchant": {**MERCHANT, "country": "ESP"}}, "/merchant/country"),
+        ({**BASE, "effect": "capture"}, "/effect"),
+        ({**BASE, "effect": 1}, "/effect"),
+    ],
+    ids=range(30),
+)
+def test_wrong_field_is_422_with_its_pointer(service, body, pointer):
+    body = {name: value for name, value in body.items() if value is not None}
+
+    answer = post(service, body, new_key())
+
+    assert (answer.status, problem(answer)) == (422, "invalid-parameter")
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**BASE, "note": "x"},
+        {**BASE, "merchant": {**MERCHANT, "name": "x"}},
+        {**BASE, "merchant": "5812"},
+        {**BASE, "merchant": []},
+        {name: value for name, value in BASE.items() if name != "merchant"},
+        {},
+    ],
+    ids=[
+        "unknown",
+        "unknown-in-merchant",
+        "merchant-text",
+        "merchant-array",
+        "no-merchant",
+        "empty",
+    ],
+)
+def test_wrong_shape_is_422(service, body):
+    answer = post(service, body, new_key())
+
+    assert (answer.status, problem(answer)) == (422, "invalid-parameter")
+
+
+def test_amount_beyond_64_bits_is_refused(service):
+    body = json.dumps(BASE).replace('"amount": 100', '"amount": 1' + "0" * 30).encode()
+
+    assert post(service, body, new_key()).status in (400, 422)
+
+
+def test_largest_amount_is_decided(service, book):
+    wallet = book.wallet()
+
+    assert hold(service, wallet, 999_999_999_999).json()["response_code"] in ("61", "51")
+
+
+def test_member_order_white_space_and_escapes_do_not_matter(service, book):
+    wallet = book.wallet()
+    body = (
+        ' {"merchant" : {"country":"ES",\n"mcc":"\\u0035812"}, "currency":"EUR","amount":100 ,'
+        f'"wallet_id":"wal_{wallet}"}}\r\n'
+    ).encode()
+
+    assert post(service, body, new_key()).status == 201
+
+
+def test_forced_outcome_is_disabled(service, book):
+    wallet = book.wallet()
+
+    answer = post(service, payload(wallet, force={"code": "05"}), new_key())
+
+    assert (answer.status, problem(answer)) == (403, "forced-outcome-disabled")
+    assert book.decisions(wallet) == 0
+
+
+def grouped(number, separator):
+    return separator.join(number[start : start + 4] for start in range(0, len(number), 4))
+
+
+@pytest.mark.parametrize("digits", [13, 16, 19])
+@pytest.mark.parametrize("separator", ["", " ", "-"], ids=["plain", "spaces", "hyphens"])
+def test_card_number_in_a_body_is_refused(service, digits, separator):
+    answer = post(service, {**BASE, "note": grouped(luhn_number(digits), separator)}, new_key())
+
+    assert (answer.status, problem(answer)) == (422, "pan-detected")
+
+
+def test_card_number_in_a_query_is_refused(service):
+    answer = service.call("GET", f"{SIMULATE}?{purchase_query(wallet_id='wal_' + luhn_number())}")
+
+    assert (answer.status, problem(answer)) == (422, "pan-detected")
+
+
+def test_card_number_as_an_idempotency_key_is_refused(service, book):
+    wallet = book.wallet()
+
+    answer = post(service, payload(wallet), luhn_number())
+
+    assert (answer.status, problem(answer)) == (422, "pan-detected")
+    assert book.decisions(wallet) == 0
+
+
+def test_card_number_is_never_echoed(service):
+    number = luhn_number()
+
+    answer = service.call("GET", f"{SIMULATE}/txn_{number}")
+
+    assert number not in answer.text
+
+
+# Content negotiation
+
+
+@pytest.mark.parametrize(
+    "content_type, status",
+    [
+        ("application/json", 201),
+        ("application/json; charset=utf-8", 201),
+        ("Application/JSON", 201),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("application/jsonx", 415),
+    ],
+)
+def test_content_type_of_a_post(service, book, content_type, status):
+    headers = {"Content-Type": content_type, "Idempotency-Key": new_key()}
+
+    answer = service.call("POST", SIMULATE, headers, json.dumps(payload(book.wallet())).encode())
+
+    assert answer.status == status, answer
+    if status == 415:
+        assert problem(answer) == "unsupported-media-type"
+        assert answer.header("Accept") == "application/json"
+
+
+def test_encoded_content_is_415(service):
+    answer = post(service, BASE, new_key(), {"Content-Encoding": "gzip"})
+
+    assert (answer.status, problem(answer)) == (415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "accept, status",
+    [
+        ("application/json", 200),
+        ("*/*", 200),
+        ("text/html, application/*;q=0.5", 200),
+        ("application/problem+json, application/json", 200),
+        ("text/html", 406),
+        ("application/json;q=0", 406),
+    ],
+)
+def test_accept_of_a_get(service, accept, status):
+    assert service.call("GET", SIMULATE, {"Accept": accept}).status == status
