@@ -25,12 +25,11 @@ static const char *refusal(const char *text, bool tls_required)
 static const struct pg_pool_config CONFIG = {
     .application_name = "test", .statement_timeout_ms = 60, .lock_timeout_ms = 40};
 
-static struct pg_url completed(const char *text, const char *address)
+/* In place: a URL's values point into itself. */
+static void complete(struct pg_url *url, const char *text, const char *address)
 {
-    struct pg_url url;
-    assert_int_equal(pg_url_parse(&url, text, NULL), ERR_OK);
-    pg_url_complete(&url, address, &CONFIG);
-    return url;
+    assert_int_equal(pg_url_parse(url, text, NULL), ERR_OK);
+    pg_url_complete(url, address, &CONFIG);
 }
 
 static void assert_param(const struct pg_url *url, const char *keyword, const char *value)
@@ -167,7 +166,8 @@ static void test_name_is_only_what_needs_a_resolver(void **state)
 static void test_complete_gives_libpq_host_and_address(void **state)
 {
     (void)state;
-    struct pg_url url = completed("postgresql://u:p%40ss@db.internal/pay", "10.0.0.7");
+    struct pg_url url;
+    complete(&url, "postgresql://u:p%40ss@db.internal/pay", "10.0.0.7");
 
     assert_param(&url, "host", "db.internal");
     assert_param(&url, "hostaddr", "10.0.0.7");
@@ -175,7 +175,7 @@ static void test_complete_gives_libpq_host_and_address(void **state)
     assert_param(&url, "dbname", "pay");
     pg_url_close(&url);
 
-    url = completed("postgresql://u@10.0.0.9/", NULL);
+    complete(&url, "postgresql://u@10.0.0.9/", NULL);
     assert_param(&url, "hostaddr", "10.0.0.9");
     assert_param(&url, "dbname", "u");
     pg_url_close(&url);
@@ -184,7 +184,8 @@ static void test_complete_gives_libpq_host_and_address(void **state)
 static void test_complete_leaves_a_socket_path_without_address(void **state)
 {
     (void)state;
-    struct pg_url url = completed("host=/run/postgresql user=u", NULL);
+    struct pg_url url;
+    complete(&url, "host=/run/postgresql user=u", NULL);
 
     assert_null(pg_url_get(&url, "hostaddr"));
     pg_url_close(&url);
@@ -194,7 +195,8 @@ static void test_complete_names_every_file_libpq_would_search(void **state)
 {
     (void)state;
     static const char *const files[] = {"passfile", "sslcert", "sslkey", "sslcrl", "sslrootcert"};
-    struct pg_url url = completed("postgresql://u@db/pay?sslcert=/etc/client.pem", "10.0.0.7");
+    struct pg_url url;
+    complete(&url, "postgresql://u@db/pay?sslcert=/etc/client.pem", "10.0.0.7");
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         assert_non_null(pg_url_get(&url, files[i]));
@@ -205,7 +207,9 @@ static void test_complete_names_every_file_libpq_would_search(void **state)
 static void test_complete_overrides_what_the_budget_needs(void **state)
 {
     (void)state;
-    struct pg_url url = completed(
+    struct pg_url url;
+    complete(
+        &url,
         "postgresql://u@db/pay?gssencmode=prefer&application_name=x&target_session_attrs=standby"
         "&tcp_user_timeout=0&options=-c%20work_mem%3D8MB%20-c%20statement_timeout%3D0",
         "10.0.0.7");
@@ -225,7 +229,8 @@ static void test_complete_overrides_what_the_budget_needs(void **state)
 static void test_complete_ends_the_arrays(void **state)
 {
     (void)state;
-    struct pg_url url = completed("postgresql://u@db/pay", "10.0.0.7");
+    struct pg_url url;
+    complete(&url, "postgresql://u@db/pay", "10.0.0.7");
 
     for (uint32_t i = 0; i < url.count; i++) {
         assert_non_null(url.keywords[i]);
