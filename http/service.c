@@ -40,6 +40,7 @@ struct service {
     struct http_route routes[HTTP_ROUTES_MAX];
     struct http_server *server;
     struct drain drain;
+    struct reload reload;
 };
 
 /* Says so on stderr too: who starts a service by hand does not read its log first. */
@@ -61,7 +62,7 @@ static void service_on_signal(void *owner, int signal_number)
 {
     struct service *service = owner;
     if (signal_number == SIGHUP)
-        reload_secrets(service->config, &service->keys, service->pool);
+        reload_now(&service->reload);
     else
         drain_signal(&service->drain);
 }
@@ -169,6 +170,8 @@ static enum err service_build_server(struct service *service)
     service->drain.delay_ms = config->drain_delay_ms;
     service->drain.timeout_ms = config->drain_timeout_ms;
     drain_init(&service->drain);
+    reload_start(&service->reload, service->reactor, service->config, &service->keys,
+                 service->pool);
     err = http_server_listen(service->server, config->bind_address, (uint16_t)config->port,
                              &TRANSPORT_TCP);
     return err == ERR_OK ? ERR_OK : service_failed("listening on BIND_ADDRESS and PORT", err);
@@ -188,6 +191,7 @@ static enum err service_build(struct service *service)
 
 static void service_tear_down(struct service *service)
 {
+    reload_stop(&service->reload);
     if (service->server != NULL)
         http_server_destroy(service->server);
     ops_api_destroy(service->ops);

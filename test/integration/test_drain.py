@@ -188,6 +188,26 @@ def test_sighup_reads_the_key_files_again(start_service, tmp_path):
     wait_until(lambda: statuses(service, ["first-key", "second-key"]) == [403, 200])
 
 
+def test_changed_key_file_is_noticed_without_a_signal(start_service, tmp_path):
+    path = tmp_path / "key"
+    path.write_text("first-key\n")
+    service = start_service(
+        {
+            **PATIENT,
+            "API_SECRET_KEY": None,
+            "API_SECRET_KEY_FILE": path,
+            "API_SECRET_KEY_PREVIOUS": None,
+            "SECRETS_WATCH_MS": "50",
+        }
+    )
+
+    fresh = tmp_path / "fresh"
+    fresh.write_text("second-key\n")
+    fresh.replace(path)  # as a mounted Secret is: another file behind the same name
+
+    wait_until(lambda: statuses(service, ["first-key", "second-key"]) == [403, 200])
+
+
 def test_sighup_with_a_bad_file_keeps_the_running_key(start_service, tmp_path):
     path = tmp_path / "key"
     path.write_text("first-key\n")

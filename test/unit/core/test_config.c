@@ -51,6 +51,7 @@ static void test_defaults(void **state)
     assert_int_equal(config.lock_timeout_ms, 40);
     assert_int_equal(config.http_idle_timeout_ms, 75000);
     assert_int_equal(config.drain_timeout_ms, 10000);
+    assert_int_equal(config.secrets_watch_ms, 5000);
 }
 
 static void test_empty_is_the_same_as_not_set(void **state)
@@ -320,7 +321,7 @@ static void test_help_has_a_line_for_every_setting(void **state)
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(config_count(), 35);
+    assert_int_equal(config_count(), 36);
     for (uint32_t i = 0; i < config_count(); i++) {
         for (uint32_t k = i + 1; k < config_count(); k++)
             assert_string_not_equal(config_name(i), config_name(k));
