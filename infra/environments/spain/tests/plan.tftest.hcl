@@ -1,0 +1,22 @@
+# One plan of the whole root. test/infra/test_terraform_quick.py reads it as JSON and asserts on what the public modules receive
+# and on every policy of ours, which assertions here cannot see.
+
+mock_provider "aws" {
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["zone-a", "zone-b", "zone-c", "zone-d"] }
+  }
+
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+}
+
+run "whole" {
+  command = plan
+
+  variables {
+    account_id              = "111122223333"
+    cluster_admin_role_arns = ["arn:aws:iam::111122223333:role/payments-operators"]
+    rds_proxy_enabled       = true
+  }
+}

@@ -1,0 +1,4 @@
+output "policy_json" {
+  description = "The policy, to read or to attach by other means"
+  value       = local.policy
+}
