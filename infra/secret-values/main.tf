@@ -48,6 +48,10 @@ resource "aws_secretsmanager_secret_version" "api_key" {
     API_SECRET_KEY          = ephemeral.aws_secretsmanager_random_password.this["api-key"].random_password
     API_SECRET_KEY_PREVIOUS = ""
   })
+
+  lifecycle {
+    create_before_destroy = true # the secret always has a current value
+  }
 }
 
 resource "aws_secretsmanager_secret_version" "login" {
@@ -59,4 +63,8 @@ resource "aws_secretsmanager_secret_version" "login" {
     username = each.value
     password = ephemeral.aws_secretsmanager_random_password.this[each.key].random_password
   })
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }

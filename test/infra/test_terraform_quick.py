@@ -1,8 +1,9 @@
 """infra/ without a cloud: fmt, validate, terraform test, and one plan of each country read as JSON.
+
 Every root and every module. The genuine terraform and hashicorp/aws provider; AWS itself is mocked
 (`mock_provider`), the public modules are contract stubs (test/infra/stubs). A missing terraform or
-provider is a loud SKIPPED. Nothing is applied here: that is apply.py's. Each folder is tested in a copy
-in out/infra/quick, so the tree stays as it is.
+provider is a loud SKIPPED. Nothing is applied here: that is apply.py's. Each folder is tested in a
+copy in out/infra/quick, so the tree stays as it is.
 """
 
 import json
@@ -131,7 +132,7 @@ def test_there_are_enough_assertions(capsys):
 
 
 def test_every_module_has_tests():
-    """platform is tested through both countries; no mock gives secret-values its ephemeral results."""
+    """platform is tested through the countries; no mock gives secret-values ephemeral results."""
     assert set(FOLDERS) - set(TESTED) == {"modules/platform", "secret-values"}
 
 

@@ -3,10 +3,10 @@
 
 usage: working_copy.py FOLDER COMMAND..      as: environments/spain validate, modules/kms test
 
-The provider comes from a local mirror where there is one, else from its registry. The public modules
-are contract stubs (test/infra/stubs), or their own code where $TF_MODULES_DIR/NAME/VERSION holds it;
-that code needs further providers, for which stand-ins are built (test/infra/providers). The backend is
-left out: nothing is applied here.
+The provider comes from a local mirror where there is one, else from its registry. The public
+modules are contract stubs (test/infra/stubs), or their own code where $TF_MODULES_DIR/NAME/VERSION
+holds it; that code needs further providers, for which stand-ins are built (test/infra/providers).
+The backend is left out: nothing is applied here.
 """
 
 import os

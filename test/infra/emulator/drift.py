@@ -15,10 +15,11 @@ class Gap:
     address: str
     attributes: list
     reason: str
+    actions: tuple = ("update",)
 
     def covers(self, change):
         return (
-            change["actions"] == ["update"]
+            change["actions"] == list(self.actions)
             and re.fullmatch(self.address, change["address"]) is not None
             and set(change["attributes"]) <= set(self.attributes)
         )

@@ -9,6 +9,22 @@ mock_provider "aws" {
   mock_data "aws_caller_identity" {
     defaults = { account_id = "111122223333" }
   }
+
+  # Known while planning, so that the policies which name them are too.
+  mock_resource "aws_kms_key" {
+    override_during = plan
+    defaults        = { arn = "arn:aws:kms:eu-south-2:111122223333:key/00000000-0000-0000-0000-000000000001" }
+  }
+
+  mock_resource "aws_secretsmanager_secret" {
+    override_during = plan
+    defaults        = { arn = "arn:aws:secretsmanager:eu-south-2:111122223333:secret:mocked-AbCdEf" }
+  }
+
+  mock_resource "aws_sns_topic" {
+    override_during = plan
+    defaults        = { arn = "arn:aws:sns:eu-south-2:111122223333:mocked" }
+  }
 }
 
 run "whole" {
