@@ -27,7 +27,7 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402
     MotoRequestHandler,
     create_backend_app,
 )
-from moto.s3.models import FakeBucket  # noqa: E402
+from moto.s3.models import FakeBucket, FakeDeleteMarker  # noqa: E402
 from request import Request  # noqa: E402
 from werkzeug.serving import run_simple  # noqa: E402
 
@@ -107,6 +107,8 @@ def main():
     # moto takes "deny plain HTTP" for "deny": a condition that it cannot judge refuses everybody.
     # So bucket policies are stored and not enforced, like every other policy here.
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+    # moto fails when a delete marker is the last version of an object that goes.
+    FakeDeleteMarker.dispose = lambda *_: None
     with open(log, "a", encoding="utf-8") as file:
         app = Emulator(DomainDispatcherApplication(create_backend_app), account, file)
         run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
