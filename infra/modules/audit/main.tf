@@ -127,7 +127,7 @@ resource "aws_cloudtrail" "this" {
   enable_logging                = true
   cloud_watch_logs_group_arn    = "${aws_cloudwatch_log_group.trail.arn}:*"
   cloud_watch_logs_role_arn     = aws_iam_role.delivery.arn
-  sns_topic_name                = aws_sns_topic.trail.arn
+  sns_topic_name                = aws_sns_topic.trail.name
 
   advanced_event_selector {
     name = "management"
