@@ -169,7 +169,7 @@ static void add_payments(struct metrics_writer *writer, const struct payment_api
                 stats->orphans_finished_total);
     metrics_family(writer, "http_requests_shed_total", METRICS_COUNTER,
                    "Requests refused at once, by reason");
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < PAYMENT_API_SHEDS; i++)
         add_sample(writer, "reason", PAYMENT_API_SHED_NAMES[i], stats->shed_total[i]);
     metrics_family(writer, "http_deadline_exceeded_total", METRICS_COUNTER,
                    "Requests whose time was over, by where");

@@ -10,7 +10,7 @@
 
 const char *const PAYMENT_API_IDEMPOTENCY_NAMES[6] = {"new",       "replay",   "race",
                                                       "in_flight", "mismatch", "none"};
-const char *const PAYMENT_API_SHED_NAMES[4] = {"queue", "deadline", "draining", "down"};
+const char *const PAYMENT_API_SHED_NAMES[PAYMENT_API_SHEDS] = {"queue", "deadline", "down"};
 
 /* Takes the exchange's call and checks key and Accept; NULL: answered. */
 static struct payment_call *payment_api_take_call(struct payment_api *api,

@@ -16,12 +16,7 @@
 #include "http/problem.h"
 
 /* Index into PAYMENT_API_SHED_NAMES. */
-enum payment_shed {
-    PAYMENT_SHED_QUEUE,
-    PAYMENT_SHED_DEADLINE,
-    PAYMENT_SHED_DRAINING,
-    PAYMENT_SHED_DOWN
-};
+enum payment_shed { PAYMENT_SHED_QUEUE, PAYMENT_SHED_DEADLINE, PAYMENT_SHED_DOWN };
 
 #define PAYMENT_API_PATH "/api/payment/simulate"
 #define PAYMENT_API_ID_PREFIX "txn_"

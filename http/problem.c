@@ -57,7 +57,6 @@ static const struct problem_kind kinds[PROBLEMS] = {
     [PROBLEM_OVERLOADED] = {"overloaded", 503, "Overloaded", "Overloaded", RETRY_SOON},
     [PROBLEM_DATABASE_UNAVAILABLE] = {"database-unavailable", 503, "Database unavailable",
                                       "Database unavailable", RETRY_SOON},
-    [PROBLEM_DRAINING] = {"draining", 503, "Shutting down", "Shutting down", RETRY_SOON},
     [PROBLEM_DEADLINE_EXCEEDED] = {"deadline-exceeded", 504, "Deadline exceeded",
                                    "Deadline exceeded", ""},
     [PROBLEM_VERSION_NOT_SUPPORTED] = {"version-not-supported", 505, "HTTP version not supported",

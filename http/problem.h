@@ -40,7 +40,6 @@ enum problem {
     PROBLEM_NOT_IMPLEMENTED,         /* 501 */
     PROBLEM_OVERLOADED,              /* 503 + Retry-After */
     PROBLEM_DATABASE_UNAVAILABLE,    /* 503 + Retry-After */
-    PROBLEM_DRAINING,                /* 503 + Retry-After */
     PROBLEM_DEADLINE_EXCEEDED,       /* 504 */
     PROBLEM_VERSION_NOT_SUPPORTED,   /* 505 */
 };
