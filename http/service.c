@@ -22,7 +22,7 @@ enum {
     SERVICE_EXIT_FAILED = 1,
     SERVICE_LAST_FLUSH_US = 500 * 1000,
     SERVICE_QUERY_GRACE_MS = 250, /* over statement_timeout: then the network is dead */
-    SERVICE_SPARE_TIMERS = 256,   /* pool, lanes, DNS, probe, drain */
+    SERVICE_OTHER_TIMERS = 64,    /* lanes and tracks, probe, HTTP sweep, drain, reload */
 };
 
 /* In the order they are built. */
@@ -70,8 +70,7 @@ static void service_on_signal(void *owner, int signal_number)
 static enum err service_build_loop(struct service *service)
 {
     const struct config *config = service->config;
-    const uint32_t timers = 2 * config->http_conn_max + 2 * config->http_active_max +
-                            4 * config->pool_size + SERVICE_SPARE_TIMERS;
+    const uint32_t timers = config->pool_size + PG_POOL_TIMERS + SERVICE_OTHER_TIMERS;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -40,9 +40,9 @@ static struct payment_op *op_of(const struct pg_member *member)
 
 /* ---- evaluate ---- */
 
-static struct span region_span(const struct payment_op *op)
+static struct span region_of(const struct payment_op *op)
 {
-    return span_of(op->region);
+    return span_of(op->store->region);
 }
 
 static void evaluate_encode(struct pg_member *const *members, uint32_t count,
@@ -53,7 +53,7 @@ static void evaluate_encode(struct pg_member *const *members, uint32_t count,
 
     for (uint32_t i = 0; i < count; i++)
         commands[i] = &op_of(members[i])->command;
-    payment_sql_encode_evaluate(commands, count, region_span(op_of(members[0])), params, storage);
+    payment_sql_encode_evaluate(commands, count, region_of(op_of(members[0])), params, storage);
 }
 
 static void evaluate_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
@@ -102,7 +102,7 @@ static void hold_encode(struct pg_member *const *members, uint32_t count, struct
 
     for (uint32_t i = 0; i < count; i++)
         holds[i] = hold_of(op_of(members[i]), now_us);
-    payment_sql_encode_hold(holds, count, alone, region_span(op_of(members[0])), params, storage);
+    payment_sql_encode_hold(holds, count, alone, region_of(op_of(members[0])), params, storage);
 }
 
 static void hold_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
@@ -314,7 +314,6 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
     CHECK(!list_node_linked(&op->key_node));
 
     op->store = store;
-    op->region = store->region;
     op->member.work = work_of(op->kind);
     op->member.shard = (uint64_t)op->command.wallet_id;
     op->member.due_us = op->due_us;

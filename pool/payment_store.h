@@ -47,7 +47,6 @@ struct payment_op {
     struct list_node key_node;
     uint32_t key_bucket;
     struct payment_store *store;
-    const char *region;
 };
 
 /* What the last probe saw. */

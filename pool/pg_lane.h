@@ -8,7 +8,8 @@
  *
  * Promises: O(1) admission at submit; on_done exactly once per accepted member, never inside submit,
  * at the latest at its due time; a sent statement is never cancelled. Errors:
- *  - ERROR answer: each member is retried once, alone, in the retry lane, if its budget allows;
+ *  - ERROR answer: each member is retried once, alone, in the retry lane, if more time is left than the
+ *    failed attempt took; where the server says it never ran (0A000, 26000), once for each connection;
  *  - LOST answer: members of a read-only work are retried so too; others end PG_UNKNOWN;
  *  - a member whose verdict is BUSY (its row is locked elsewhere) goes to the retry lane, which waits.
  *
@@ -83,7 +84,6 @@ struct pg_member {
     enum pg_member_state state;
     enum pg_verdict verdict;
     uint8_t tries;
-    uint8_t track;                            /* while SENT */
     uint8_t batch_index;                      /* while SENT */
     uint64_t queued_us, sent_us, answered_us; /* for Server-Timing and histograms */
     char sqlstate[PG_SQLSTATE_LEN + 1];

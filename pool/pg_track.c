@@ -89,7 +89,6 @@ static void track_mark_sent(struct pg_track *track)
         struct pg_member *member = track->members[i];
         member->state = PG_MEMBER_SENT;
         member->sent_us = now_us;
-        member->track = (uint8_t)(track - lane->tracks);
         histogram_record(&lane->stats.wait_time, now_us - member->queued_us);
     }
     track_arm_due(track);
