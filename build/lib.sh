@@ -66,6 +66,13 @@ build_preset() {
         die "the $preset preset does not compile" "see $OUT/$preset-build.log"
 }
 
+# archive_of LABEL: where this machine gets LABEL's packages from, in either format of apt's sources.
+# shellcheck disable=SC2016  # apt's own variables
+archive_of() {
+    apt-get indextargets --format '$(LABEL)|$(ORIGIN)|$(REPO_URI)' 'Created-By: Packages' |
+        awk -F'|' -v label="$1" '$1 == label && $2 == "Debian" && !found { print $3; found = 1 }'
+}
+
 # --- a private PostgreSQL -------------------------------------------------------------------------
 # Files of a cluster kept in DIR: pgdata (directory or link), postgres.log, pg.env (mode 0600).
 

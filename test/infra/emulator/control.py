@@ -10,10 +10,8 @@ The first start makes the environment out/tools/moto from requirements.txt. The 
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +21,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
+sys.path.insert(0, str(ROOT / "test"))
+
+from harness.machine import free_port  # noqa: E402
+
 OUT = ROOT / "out"
 VENV = OUT / "tools" / "moto"
 REQUIREMENTS = HERE / "requirements.txt"
@@ -48,19 +50,6 @@ def make_venv(folder, requirements):
 def make_tools():
     """The emulator's own environment; returns its Python."""
     return make_venv(VENV, REQUIREMENTS)
-
-
-def free_port():
-    """Below 32768, where the kernel does not pick client ports."""
-    for _ in range(1000):
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port between 20000 and 32000")
 
 
 class Emulator:
