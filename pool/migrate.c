@@ -13,7 +13,8 @@ enum { MIGRATE_VALUE_TEXT_MAX = 16, MIGRATE_DIGEST_HEX_MAX = 2 * SECRET_DIGEST_B
 
 /* Any fixed number; it only has to be the same in every binary that ever migrates. */
 #define MIGRATE_ADVISORY_LOCK "7236271960185"
-/* How long another pod's migration is waited for, and how long one of ours may make the service wait. */
+/* How long another pod's migration is waited for, and how long one of ours may make the service
+ * wait. */
 #define MIGRATE_WAIT_TURN "SET lock_timeout = '60s'"
 #define MIGRATE_WAIT_TABLE "SET lock_timeout = '10s'"
 
@@ -55,7 +56,8 @@ static enum err migrate_connect(struct migrate_session *run, const char *databas
     return ERR_OK;
 }
 
-/* One statement, or a file of them. The result is the caller's to clear; NULL: it failed, the reason is printed. */
+/* One statement, or a file of them. The result is the caller's to clear; NULL: it failed, the
+ * reason is printed. */
 static PGresult *migrate_query(struct migrate_session *run, const char *sql, int count,
                                const char *const *values)
 {
@@ -113,7 +115,8 @@ static void migrate_digest(const struct embedded_migration *migration,
     hex[text.len] = '\0';
 }
 
-/* Compares what is applied with what this binary knows. *applied: how many of ours are there, from the first on. */
+/* Compares what is applied with what this binary knows. *applied: how many of ours are there, from
+ * the first on. */
 static enum err migrate_compare(struct migrate_session *run, int *applied)
 {
     PGresult *rows = migrate_query(

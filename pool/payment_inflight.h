@@ -1,9 +1,11 @@
 /*
- * payment_inflight (private to pool/): the (client, Idempotency-Key) pairs being worked on in this process.
+ * payment_inflight (private to pool/): the (client, Idempotency-Key) pairs being worked on in this
+ * process.
  *
- * A duplicate of one in flight is refused before it costs a query; a hundred of them would otherwise park
- * a hundred connections on one row. A hash table of lists with keyed hashes, so that callers cannot aim at
- * one bucket; the nodes live in the operations, so it never allocates after creation.
+ * A duplicate of one in flight is refused before it costs a query; a hundred of them would
+ * otherwise park a hundred connections on one row. A hash table of lists with keyed hashes, so that
+ * callers cannot aim at one bucket; the nodes live in the operations, so it never allocates after
+ * creation.
  */
 #ifndef POOL_PAYMENT_INFLIGHT_H
 #define POOL_PAYMENT_INFLIGHT_H

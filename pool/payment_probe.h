@@ -1,9 +1,9 @@
 /*
  * payment_probe (private to pool/): asks the database in the background how it is.
  *
- * One statement per DB_PROBE_INTERVAL_MS through the retry lane, never on a request's path, and at once when
- * the pool comes up. Its row carries the residency guard: a database whose pay.region is not REGION never
- * makes us ready, and is named in one log line.
+ * One statement per DB_PROBE_INTERVAL_MS through the retry lane, never on a request's path, and at
+ * once when the pool comes up. Its row carries the residency guard: a database whose pay.region is
+ * not REGION never makes us ready, and is named in one log line.
  */
 #ifndef POOL_PAYMENT_PROBE_H
 #define POOL_PAYMENT_PROBE_H

@@ -266,8 +266,8 @@ static bool decode_how(const struct pg_rows *rows, uint32_t row, enum payment_ho
     return *busy;
 }
 
-/* The recorded columns from `first` on: txn_id fingerprint code balance_after processing_us created_at
- * wallet_id amount currency mcc. */
+/* The recorded columns from `first` on: txn_id fingerprint code balance_after processing_us
+ * created_at wallet_id amount currency mcc. */
 static bool decode_recorded(const struct pg_rows *rows, uint32_t row, uint32_t first,
                             struct payment_decision *decision)
 {

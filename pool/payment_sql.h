@@ -1,5 +1,6 @@
 /*
- * payment_sql (private to pool/): the prepared statements of pool/sql/, their parameters and their rows.
+ * payment_sql (private to pool/): the prepared statements of pool/sql/, their parameters and their
+ * rows.
  *
  * Pure encoding and decoding: owns nothing, sends nothing. A row that is not of the expected shape
  * decodes to false, never to a guess.
@@ -40,7 +41,8 @@ struct payment_sql_hold {
     int32_t elapsed_us; /* of the request so far: part of the recorded processing time */
     int32_t budget_us;  /* what is left: later than that nothing moves */
 };
-/* waits: the statement that waits for a locked wallet (one hold); else locked ones come back busy. */
+/* waits: the statement that waits for a locked wallet (one hold); else locked ones come back busy.
+ */
 void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count, bool waits,
                              struct span region, struct pg_params *params, struct buf *storage);
 void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id,

@@ -117,8 +117,8 @@ static void hold_decode(struct pg_member **members, uint32_t count, const struct
     }
 }
 
-/* Two holds of one wallet cannot share a statement: the second must see what the first left. Keys differ by
- * construction: a (client, key) in flight is refused at submit. */
+/* Two holds of one wallet cannot share a statement: the second must see what the first left. Keys
+ * differ by construction: a (client, key) in flight is refused at submit. */
 static bool hold_compatible(const struct pg_member *a, const struct pg_member *b)
 {
     return a->shard != b->shard;

@@ -1,6 +1,6 @@
 /*
- * payment_store: the payment statements. Command <-> parameters, row -> decision. No libpq type crosses
- * this header.
+ * payment_store: the payment statements. Command <-> parameters, row -> decision. No libpq type
+ * crosses this header.
  *
  * Owns the three lanes (evaluate, hold, single), the set of (client, key) pairs in flight, and the
  * background probe that measures latency and reads pay.region.
@@ -21,8 +21,8 @@ typedef void payment_op_fn(struct payment_op *op, enum pg_outcome outcome);
 
 enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_FIND, PAYMENT_OP_VOID };
 
-/* One request to the database, embedded in the caller's slot; the caller's until on_done. Set by the
- * caller: everything down to on_done. Valid after on_done with PG_DONE: the answer. */
+/* One request to the database, embedded in the caller's slot; the caller's until on_done. Set by
+ * the caller: everything down to on_done. Valid after on_done with PG_DONE: the answer. */
 struct payment_op {
     enum payment_op_kind kind;
     struct payment_command command;   /* EVALUATE, HOLD */
@@ -67,8 +67,8 @@ void payment_store_destroy(struct payment_store *store);
 /* The prepared statements to create the pool with. */
 const struct pg_statement *payment_store_statements(uint8_t *count);
 
-/* ERR_CONFLICT: this (client, key) is in flight in this process. Others: pg_lane_submit. on_done never
- * runs inside this call. */
+/* ERR_CONFLICT: this (client, key) is in flight in this process. Others: pg_lane_submit. on_done
+ * never runs inside this call. */
 MUST_USE enum err payment_store_submit(struct payment_store *store, struct payment_op *op);
 /* True: forgotten before it was sent. False: it will finish and call on_done. */
 bool payment_store_cancel(struct payment_store *store, struct payment_op *op);

@@ -1,8 +1,9 @@
 /*
  * pg_array: PostgreSQL's binary formats: one-dimensional arrays and scalars in, columns out.
  *
- * Format: server's array_recv / array_send (ndim, flags, element oid, length, lower bound, then length-
- * prefixed elements), network byte order. Explicit OIDs at prepare; no quoting, no escaping.
+ * Format: server's array_recv / array_send (ndim, flags, element oid, length, lower bound, then
+ * length- prefixed elements), network byte order. Explicit OIDs at prepare; no quoting, no
+ * escaping.
  */
 #ifndef POOL_PG_ARRAY_H
 #define POOL_PG_ARRAY_H
@@ -28,8 +29,9 @@ enum {
     PG_OID_UUID_ARRAY = 2951,
 };
 
-/* Appends one parameter to *params; its bytes go into *storage. The array's elements follow by the adders,
- * exactly `count` of them, then pg_array_end. A storage too small is a CHECK: sizes are our arithmetic. */
+/* Appends one parameter to *params; its bytes go into *storage. The array's elements follow by the
+ * adders, exactly `count` of them, then pg_array_end. A storage too small is a CHECK: sizes are our
+ * arithmetic. */
 struct pg_array {
     struct buf *storage;
     struct pg_params *params;

@@ -86,8 +86,8 @@ void pg_lane_destroy(struct pg_lane *lane)
     free(lane);
 }
 
-/* How long until this track can take a batch. A statement that already runs longer than usual is expected
- * to run as long again, so a stuck database closes the line within milliseconds. */
+/* How long until this track can take a batch. A statement that already runs longer than usual is
+ * expected to run as long again, so a stuck database closes the line within milliseconds. */
 static uint64_t track_free_in_us(const struct pg_track *track, uint64_t now_us)
 {
     if (!track->in_flight)
@@ -117,8 +117,8 @@ uint64_t pg_lane_predicted_wait_us(const struct pg_lane *lane, uint64_t shard)
            lane->tracks[0].queue.count / lane->config.batch_max * lane->service_ewma_us / tracks;
 }
 
-/* Refusal is O(1) and happens here, before anything was spent on the request. A wait of zero is always
- * admitted: a lane that is idle must measure again, whatever its last measurement was. */
+/* Refusal is O(1) and happens here, before anything was spent on the request. A wait of zero is
+ * always admitted: a lane that is idle must measure again, whatever its last measurement was. */
 static enum err lane_admit(struct pg_lane *lane, const struct pg_member *member)
 {
     if (pg_pool_usable(lane->pool) == 0) {

@@ -2,20 +2,22 @@
  * pg_lane: a waiting line before the pool: coalescing, admission, deadlines, retry of one.
  *
  * Owns its queue(s) and its tracks. A track has at most one statement in flight and takes any idle
- * connection for it. While it is in flight, members queue; when the answer comes, all that wait (up to
- * batch_max) leave together as one array statement, and only then are the answers handed out. At the
- * end of each loop turn free tracks take what has come in that turn. No timer delays anything.
+ * connection for it. While it is in flight, members queue; when the answer comes, all that wait (up
+ * to batch_max) leave together as one array statement, and only then are the answers handed out. At
+ * the end of each loop turn free tracks take what has come in that turn. No timer delays anything.
  *
- * Promises: O(1) admission at submit; on_done exactly once per accepted member, never inside submit,
- * at the latest at its due time; a sent statement is never cancelled. Errors:
- *  - ERROR answer: each member is retried once, alone, in the retry lane, if more time is left than the
- *    failed attempt took; where the server says it never ran (0A000, 26000), once for each connection;
+ * Promises: O(1) admission at submit; on_done exactly once per accepted member, never inside
+ * submit, at the latest at its due time; a sent statement is never cancelled. Errors:
+ *  - ERROR answer: each member is retried once, alone, in the retry lane, if more time is left than
+ *    the failed attempt took; where the server says it never ran (0A000, 26000), once for each
+ *    connection;
  *  - LOST answer: members of a read-only work are retried so too; others end PG_UNKNOWN;
- *  - a member whose verdict is BUSY (its row is locked elsewhere) goes to the retry lane, which waits.
+ *  - a member whose verdict is BUSY (its row is locked elsewhere) goes to the retry lane, which
+ *    waits.
  *
  *   member  NEW --submit--> WAITING --cut--> SENT --answer--> DONE
  *                              '--expired, pool down--> ENDING --> DONE
- *                                                                SENT --due passed--> DONE (late answer dropped)
+ *                                             SENT --due passed--> DONE (late answer dropped)
  *   track   FREE <--> SENT
  */
 #ifndef POOL_PG_LANE_H
@@ -65,15 +67,15 @@ struct pg_work {
     /* Chooses the statement and writes the parameters of these members. */
     void (*encode)(struct pg_member *const *members, uint32_t count, struct pg_params *params,
                    struct buf *storage, bool alone);
-    /* Sets every member's verdict. members[i] is NULL where it was answered meanwhile: skip it. A member
-     * left PG_VERDICT_NONE ends PG_FAILED. */
+    /* Sets every member's verdict. members[i] is NULL where it was answered meanwhile: skip it. A
+     * member left PG_VERDICT_NONE ends PG_FAILED. */
     void (*decode)(struct pg_member **members, uint32_t count, const struct pg_rows *rows);
     /* May these two share a batch? NULL: always. */
     bool (*compatible)(const struct pg_member *a, const struct pg_member *b);
 };
 
-/* Embedded in the request. Storage is the owner's until on_done. The owner sets work, shard, due_us and
- * on_done; the rest is the lane's. */
+/* Embedded in the request. Storage is the owner's until on_done. The owner sets work, shard, due_us
+ * and on_done; the rest is the lane's. */
 struct pg_member {
     struct list_node node;
     const struct pg_work *work;
@@ -114,10 +116,11 @@ MUST_USE enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
                                  const struct pg_lane_config *config);
 void pg_lane_destroy(struct pg_lane *lane);
 
-/* ERR_FULL: queue at its limit, or predicted wait over queue_wait_max_us. ERR_TIMEOUT: predicted wait
- * over what is left of the member's budget. ERR_UNAVAILABLE: no usable connection. */
+/* ERR_FULL: queue at its limit, or predicted wait over queue_wait_max_us. ERR_TIMEOUT: predicted
+ * wait over what is left of the member's budget. ERR_UNAVAILABLE: no usable connection. */
 MUST_USE enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member);
-/* True: it was still waiting and is forgotten, on_done will not run. False: it is sent (or done). */
+/* True: it was still waiting and is forgotten, on_done will not run. False: it is sent (or done).
+ */
 bool pg_lane_cancel(struct pg_lane *lane, struct pg_member *member);
 
 uint64_t pg_lane_predicted_wait_us(const struct pg_lane *lane, uint64_t shard);

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-/* Admission promises a wait of at most queue_wait_max by an estimate. A member is ended for waiting only at
- * twice that: ending at the limit itself would throw away those who are about to be sent. */
+/* Admission promises a wait of at most queue_wait_max by an estimate. A member is ended for waiting
+ * only at twice that: ending at the limit itself would throw away those who are about to be sent.
+ */
 enum { EXPIRES_AFTER_WAITS = 2 };
 
 static struct list *line_of(struct pg_lane *lane, uint64_t shard)
@@ -28,7 +29,8 @@ static uint64_t member_expires_us(const struct pg_lane *lane, const struct pg_me
     return earlier(member->due_us, member->queued_us + longest_us);
 }
 
-/* One timer for the whole line: it is set to the earliest expiry seen, and a sweep finds the next. */
+/* One timer for the whole line: it is set to the earliest expiry seen, and a sweep finds the next.
+ */
 static void expiry_arm(struct pg_lane *lane, uint64_t expires_us)
 {
     if (!reactor_timer_is_set(&lane->expiry_timer) || expires_us < lane->expiry_timer.due_us)
@@ -131,8 +133,9 @@ static enum pg_outcome outcome_of_error(const struct pg_member *member)
     return PG_FAILED;
 }
 
-/* Puts a member that left its track into the retry lane's line. False: it may not, there is no room, or less
- * time is left than the failed attempt took: then an honest answer now is worth more than a second try. */
+/* Puts a member that left its track into the retry lane's line. False: it may not, there is no
+ * room, or less time is left than the failed attempt took: then an honest answer now is worth more
+ * than a second try. */
 static bool member_retry(struct pg_lane *lane, struct pg_member *member, uint8_t tries_max)
 {
     struct pg_lane *retry = lane->config.retry != NULL ? lane->config.retry : lane;
@@ -153,8 +156,8 @@ static bool member_retry(struct pg_lane *lane, struct pg_member *member, uint8_t
     return true;
 }
 
-/* Every connection may have lost its statements (DISCARD ALL, a schema change), and each failure mends the one it
- * met. */
+/* Every connection may have lost its statements (DISCARD ALL, a schema change), and each failure
+ * mends the one it met. */
 static uint8_t tries_not_run_max(const struct pg_lane *lane)
 {
     return (uint8_t)(pg_pool_size(lane->pool) + 1);
@@ -184,7 +187,8 @@ static void member_end_rows(struct pg_lane *lane, struct pg_member *member)
         pg_member_done(lane, member, PG_DONE);
         return;
     case PG_VERDICT_BUSY:
-        /* Its wallet is locked elsewhere and nothing was written: alone it may wait for the lock. */
+        /* Its wallet is locked elsewhere and nothing was written: alone it may wait for the lock.
+         */
         if (!member_retry(lane, member, tries_not_run_max(lane)))
             pg_member_done(lane, member, PG_EXPIRED);
         return;

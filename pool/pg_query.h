@@ -1,5 +1,6 @@
 /*
- * pg_query: one statement on its way: parameters in, answer out. No libpq type but the opaque result.
+ * pg_query: one statement on its way: parameters in, answer out. No libpq type but the opaque
+ * result.
  */
 #ifndef POOL_PG_QUERY_H
 #define POOL_PG_QUERY_H

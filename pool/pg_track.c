@@ -27,8 +27,8 @@ static bool fits_batch(const struct pg_track *track, const struct pg_member *mem
     return true;
 }
 
-/* Moves what fits from the line into the track. Members past their deadline go to *expired; those that may
- * not share this batch keep their place. */
+/* Moves what fits from the line into the track. Members past their deadline go to *expired; those
+ * that may not share this batch keep their place. */
 static void track_cut(struct pg_track *track, struct list *expired)
 {
     struct pg_lane *lane = track->lane;
@@ -159,8 +159,8 @@ static void track_on_answer(struct pg_query *query, const struct pg_answer *answ
     reactor_timer_clear(lane->reactor, &track->due_timer);
     lane_measure(lane, reactor_now_us(lane->reactor) - track->sent_us);
 
-    /* The next batch goes on the wire before this one's answers are formatted: the database works while
-     * we write. */
+    /* The next batch goes on the wire before this one's answers are formatted: the database works
+     * while we write. */
     list_init(&expired);
     pg_track_dispatch(track, &expired);
 
@@ -175,7 +175,8 @@ static void track_on_answer(struct pg_query *query, const struct pg_answer *answ
     pg_line_end(lane, &expired, PG_EXPIRED);
 }
 
-/* Answers the members whose time is over; the statement itself goes on and its connection stays busy. */
+/* Answers the members whose time is over; the statement itself goes on and its connection stays
+ * busy. */
 static void track_on_due(struct reactor_timer *timer)
 {
     struct pg_track *track = container_of(timer, struct pg_track, due_timer);

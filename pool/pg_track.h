@@ -1,8 +1,9 @@
 /*
  * pg_track (private to pool/): what a lane is made of: its line of waiting members and its tracks.
  *
- * pg_line.c owns the line (waiting, expiry, retry of one), pg_track.c the statements in flight (cut, send,
- * answer, due), pg_lane.c the whole (admission, life). One lane's parts touch no other lane but `retry`.
+ * pg_line.c owns the line (waiting, expiry, retry of one), pg_track.c the statements in flight
+ * (cut, send, answer, due), pg_lane.c the whole (admission, life). One lane's parts touch no other
+ * lane but `retry`.
  */
 #ifndef POOL_PG_TRACK_H
 #define POOL_PG_TRACK_H
@@ -66,8 +67,8 @@ void pg_member_answer(struct pg_lane *lane, struct pg_member *member, enum pg_an
 /* ---- pg_track.c ---- */
 
 void pg_track_init(struct pg_track *track, struct pg_lane *lane);
-/* Sends one batch if the track is free, something waits and a connection is idle. Members found past their
- * deadline join `expired`. */
+/* Sends one batch if the track is free, something waits and a connection is idle. Members found
+ * past their deadline join `expired`. */
 void pg_track_dispatch(struct pg_track *track, struct list *expired);
 
 #endif

@@ -3,12 +3,12 @@
  *
  *   ALLOC_COUNT_FILE=/some/file LD_PRELOAD=liballoc_count.so payment-latency-api serve
  *
- * Every malloc, calloc, realloc and aligned allocation is counted for the loaded object (the executable,
- * libpq.so.5, libc.so.6 ...) that its return address lies in. The counts live in the file itself, mapped
- * and shared, so anybody can read them at any time without asking the process:
+ * Every malloc, calloc, realloc and aligned allocation is counted for the loaded object (the
+ * executable, libpq.so.5, libc.so.6 ...) that its return address lies in. The counts live in the
+ * file itself, mapped and shared, so anybody can read them at any time without asking the process:
  *   64 records of { char name[56]; uint64_t count; }, the first of them the executable.
- * An allocation made inside libc (strdup, getline) counts for libc, and one made by an object that was
- * loaded later counts for the last record, "other".
+ * An allocation made inside libc (strdup, getline) counts for libc, and one made by an object that
+ * was loaded later counts for the last record, "other".
  *
  * For glibc: it forwards to the names under which glibc exports its own allocator.
  */

@@ -1,8 +1,8 @@
 /*
  * answer: one HTTP/1.1 answer as it arrives on a load client's connection.
  *
- * Understands what the service and hello send: a status line, headers, Content-Length. An answer framed
- * otherwise is ANSWER_BAD: a client that guesses measures nothing.
+ * Understands what the service and hello send: a status line, headers, Content-Length. An answer
+ * framed otherwise is ANSWER_BAD: a client that guesses measures nothing.
  */
 #ifndef BENCH_ANSWER_H
 #define BENCH_ANSWER_H
@@ -34,7 +34,8 @@ void answer_begin(struct answer *answer);
 /* One recv. A blocking descriptor waits for bytes. */
 enum answer_state answer_read(struct answer *answer, int fd);
 
-/* A connection to 127.0.0.1 with TCP_NODELAY; -1 with errno. Non-blocking: it may still be under way. */
+/* A connection to 127.0.0.1 with TCP_NODELAY; -1 with errno. Non-blocking: it may still be under
+ * way. */
 int answer_connect(uint16_t port, bool nonblocking);
 
 #endif

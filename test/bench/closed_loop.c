@@ -1,6 +1,7 @@
 /*
- * closed_loop: a few connections, each with one request in flight; exact latencies. At one connection
- * it tells what a request costs when nothing else runs; the same client measures hello and the service.
+ * closed_loop: a few connections, each with one request in flight; exact latencies. At one
+ * connection it tells what a request costs when nothing else runs; the same client measures hello
+ * and the service.
  *
  *   closed_loop --port N [--connections 1] [--seconds 1] [--warmup 0] request options
  *

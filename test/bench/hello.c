@@ -1,11 +1,12 @@
 /*
- * hello: the yardstick. What one thread and one epoll can answer on this machine when there is nothing
- * to decide: no router, no key, no database, a fixed JSON answer of the size of a GET simulate's.
+ * hello: the yardstick. What one thread and one epoll can answer on this machine when there is
+ * nothing to decide: no router, no key, no database, a fixed JSON answer of the size of a GET
+ * simulate's.
  *
  *   hello PORT        serves on 127.0.0.1 until it is killed
  *
- * Honest, but minimal: keep-alive, split and pipelined requests without a body are answered right; an
- * answer that the socket does not take at once closes the connection.
+ * Honest, but minimal: keep-alive, split and pipelined requests without a body are answered right;
+ * an answer that the socket does not take at once closes the connection.
  */
 #include <arpa/inet.h>
 #include <assert.h>

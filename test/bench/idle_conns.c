@@ -3,9 +3,10 @@
  *
  *   idle_conns --port N --pid PID --connections 5000 [--hold 0] request options
  *
- * A few connections are used and closed first, so that code and libraries are in memory already. Then it
- * reads the resident size of PID, opens the connections with one request each, waits until the size
- * stands still, and prints both sizes and the difference per connection as one JSON object.
+ * A few connections are used and closed first, so that code and libraries are in memory already.
+ * Then it reads the resident size of PID, opens the connections with one request each, waits until
+ * the size stands still, and prints both sizes and the difference per connection as one JSON
+ * object.
  */
 #include "test/bench/answer.h"
 #include "test/bench/options.h"

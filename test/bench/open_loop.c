@@ -1,13 +1,13 @@
 /*
- * open_loop: load that does not wait for answers, as the world's does. Requests are due at the times of
- * a Poisson process; latency counts from that intended time, so a slow server cannot hide its queue by
- * slowing the client (no coordinated omission).
+ * open_loop: load that does not wait for answers, as the world's does. Requests are due at the
+ * times of a Poisson process; latency counts from that intended time, so a slow server cannot hide
+ * its queue by slowing the client (no coordinated omission).
  *
  *   open_loop --port N --rate PER_SECOND --connections N [--seconds 1] [--warmup 0] request options
  *
  * Takes any free one of its keep-alive connections for each request; one that the server closes is
- * opened again. Prints one JSON object: accepted (2xx), refused (503, 504, 429: no decision, and the
- * caller may try again) and other answers apart, of requests due after the warm-up.
+ * opened again. Prints one JSON object: accepted (2xx), refused (503, 504, 429: no decision, and
+ * the caller may try again) and other answers apart, of requests due after the warm-up.
  */
 #include "test/bench/answer.h"
 #include "test/bench/options.h"
@@ -28,7 +28,8 @@ enum {
 };
 static const uint64_t GRACE_NS = UINT64_C(5000000000); /* for the last answers */
 
-/*   CLOSED --open--> OPENING --writable--> FREE <--answer / send--> BUSY      any --closed--> CLOSED */
+/*   CLOSED --open--> OPENING --writable--> FREE <--answer / send--> BUSY
+ *   any --closed--> CLOSED */
 enum conn_state { CONN_CLOSED, CONN_OPENING, CONN_FREE, CONN_BUSY };
 
 struct conn {

@@ -1,7 +1,8 @@
 /*
  * options: what the load clients are told: whom to load, with which request, how much.
  *
- * The clients of this folder share one set of options and each uses what it needs. All talk to 127.0.0.1.
+ * The clients of this folder share one set of options and each uses what it needs. All talk to
+ * 127.0.0.1.
  */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H

@@ -1,6 +1,6 @@
 /*
- * select1: the round trip below which no decision can be made: a prepared SELECT 1 on one connection,
- * asked as the service asks, non-blocking with binary answers.
+ * select1: the round trip below which no decision can be made: a prepared SELECT 1 on one
+ * connection, asked as the service asks, non-blocking with binary answers.
  *
  *   DATABASE_URL=... select1 [SECONDS]
  *

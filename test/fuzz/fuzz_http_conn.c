@@ -8,7 +8,7 @@
  * Violations abort.
  */
 #include "core/clock.h"
-#include "http/http_server.h"
+#include "http/server/http_server.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

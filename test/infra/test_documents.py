@@ -247,14 +247,14 @@ def test_names_are_those_of_the_code(document):
 
 @each(DOCUMENTS)
 def test_numbers_beside_problems_are_those_of_the_code(document):
-    source = (ROOT / "http/problem.c").read_text()
+    source = (ROOT / "http/api/problem.c").read_text()
     kinds = {found[0]: found[1] for found in re.findall(r'\{"([a-z-]+)",\s*(\d{3})', source)}
     named = re.findall(r"\b(4\d\d|5\d\d) `([a-z]+(?:-[a-z]+)*)`", prose(document))
     assert [(status, name) for status, name in named if kinds.get(name) != status] == []
 
 
 def test_every_status_of_the_code_is_in_the_decision():
-    statuses = set(re.findall(r'\{"[a-z-]+",\s*(\d{3})', (ROOT / "http/problem.c").read_text()))
+    statuses = set(re.findall(r'\{"[a-z-]+",\s*(\d{3})', (ROOT / "http/api/problem.c").read_text()))
     text = text_of("ADR-10-RESPONSE-STATUS.md")
     assert {status for status in statuses if status not in text} == set()
 

@@ -1,6 +1,6 @@
 /*
- * The lane against a scripted pool: this file stands in for pg_pool.c, so every answer, loss and delay
- * happens exactly when a test says so. Time is the test's too.
+ * The lane against a scripted pool: this file stands in for pg_pool.c, so every answer, loss and
+ * delay happens exactly when a test says so. Time is the test's too.
  */
 #include "core/clock.h"
 #include "pool/pg_lane.h"

@@ -1,0 +1,219 @@
+#include "http/api/metrics_database.h"
+
+#include "pool/pg_dns.h"
+#include "pool/pg_pool.h"
+
+static void add_u64(struct metrics_writer *writer, const char *label_name, const char *label_value,
+                    uint64_t value)
+{
+    metrics_u64(writer, &(struct metrics_label){label_name, span_of(label_value)}, 1, value);
+}
+
+static void add_histogram(struct metrics_writer *writer, const char *label_name,
+                          const char *label_value, const struct histogram *histogram)
+{
+    metrics_histogram(writer, &(struct metrics_label){label_name, span_of(label_value)}, 1,
+                      histogram);
+}
+
+/* ---- the contract's names ---- */
+
+static void add_contract(struct metrics_writer *writer, const struct pg_pool *pool,
+                         struct payment_store *store)
+{
+    const struct pg_pool_stats *stats = pg_pool_stats(pool);
+    metrics_family(writer, "db_query_duration_seconds", METRICS_HISTOGRAM,
+                   "Statements, sent to answered");
+    const char *name = NULL;
+    const struct histogram *time = NULL;
+    for (uint32_t i = 0; (time = payment_store_query_time(store, i, &name)) != NULL; i++)
+        add_histogram(writer, "query", name, time);
+    metrics_family(writer, "db_errors_total", METRICS_COUNTER, "Errors by SQLSTATE class");
+    for (uint32_t i = 0; i < PG_SQLSTATES_MAX && stats->sqlstates[i].class_[0] != '\0'; i++)
+        add_u64(writer, "sqlstate_class", stats->sqlstates[i].class_, stats->sqlstates[i].count);
+    metrics_family(writer, "db_connections", METRICS_GAUGE, "Database connections by state");
+    add_u64(writer, "state", "idle", pg_pool_count(pool, PG_CONN_IDLE));
+    add_u64(writer, "state", "busy", pg_pool_count(pool, PG_CONN_BUSY));
+    add_u64(writer, "state", "connecting",
+            pg_pool_count(pool, PG_CONN_CONNECTING) + pg_pool_count(pool, PG_CONN_PREPARING));
+}
+
+/* ---- lanes ---- */
+
+typedef uint64_t lane_value_fn(const struct pg_lane *lane);
+
+static uint64_t lane_waiting(const struct pg_lane *lane)
+{
+    return pg_lane_waiting(lane);
+}
+static uint64_t lane_in_flight(const struct pg_lane *lane)
+{
+    return pg_lane_in_flight(lane);
+}
+static uint64_t lane_accepted(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->accepted_total;
+}
+static uint64_t lane_batches(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->batches_total;
+}
+static uint64_t lane_members(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->members_sent_total;
+}
+static uint64_t lane_retries(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->retries_total;
+}
+static uint64_t lane_refused_full(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->refused_full_total;
+}
+static uint64_t lane_refused_budget(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->refused_budget_total;
+}
+static uint64_t lane_refused_down(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->refused_down_total;
+}
+static uint64_t lane_expired(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->expired_total;
+}
+static uint64_t lane_unknown(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->unknown_total;
+}
+static uint64_t lane_late(const struct pg_lane *lane)
+{
+    return pg_lane_stats(lane)->late_answers_total;
+}
+
+static const struct {
+    const char *name, *help;
+    enum metrics_type type;
+    lane_value_fn *value;
+} lane_families[] = {
+    {"db_queue_depth", "Requests waiting for a statement", METRICS_GAUGE, lane_waiting},
+    {"lane_in_flight", "Requests whose statement is sent", METRICS_GAUGE, lane_in_flight},
+    {"lane_batches_total", "Statements sent", METRICS_COUNTER, lane_batches},
+    {"lane_members_sent_total", "Requests sent in them", METRICS_COUNTER, lane_members},
+    {"lane_retries_total", "Requests tried once more, alone", METRICS_COUNTER, lane_retries},
+    {"lane_unknown_total", "Requests sent without an answer", METRICS_COUNTER, lane_unknown},
+    {"lane_late_answers_total", "Answers that came after the budget", METRICS_COUNTER, lane_late},
+};
+
+static const struct {
+    const char *result;
+    lane_value_fn *value;
+} acquire_results[] = {
+    {"accepted", lane_accepted},          {"timeout", lane_expired},
+    {"rejected_full", lane_refused_full}, {"rejected_budget", lane_refused_budget},
+    {"breaker", lane_refused_down},
+};
+
+static void add_lanes(struct metrics_writer *writer, const struct payment_store *store)
+{
+    const uint32_t count = payment_store_lane_count();
+    for (size_t i = 0; i < sizeof(lane_families) / sizeof(lane_families[0]); i++) {
+        metrics_family(writer, lane_families[i].name, lane_families[i].type, lane_families[i].help);
+        for (uint32_t index = 0; index < count; index++) {
+            const struct pg_lane *lane = payment_store_lane(store, index);
+            add_u64(writer, "lane", pg_lane_name(lane), lane_families[i].value(lane));
+        }
+    }
+    metrics_family(writer, "pool_acquire_total", METRICS_COUNTER,
+                   "Requests to the database side, by how they were received");
+    for (size_t i = 0; i < sizeof(acquire_results) / sizeof(acquire_results[0]); i++) {
+        uint64_t total = 0;
+        for (uint32_t index = 0; index < count; index++)
+            total += acquire_results[i].value(payment_store_lane(store, index));
+        add_u64(writer, "result", acquire_results[i].result, total);
+    }
+    metrics_family(writer, "db_queue_wait_seconds", METRICS_HISTOGRAM, "Queued to sent");
+    for (uint32_t index = 0; index < count; index++) {
+        const struct pg_lane *lane = payment_store_lane(store, index);
+        add_histogram(writer, "lane", pg_lane_name(lane), &pg_lane_stats(lane)->wait_time);
+    }
+    metrics_family(writer, "lane_service_seconds", METRICS_HISTOGRAM,
+                   "One batch, sent to answered");
+    for (uint32_t index = 0; index < count; index++) {
+        const struct pg_lane *lane = payment_store_lane(store, index);
+        add_histogram(writer, "lane", pg_lane_name(lane), &pg_lane_stats(lane)->service_time);
+    }
+}
+
+/* ---- the pool ---- */
+
+static void add_counter(struct metrics_writer *writer, const char *name, const char *help,
+                        uint64_t value)
+{
+    metrics_family(writer, name, METRICS_COUNTER, help);
+    metrics_u64(writer, NULL, 0, value);
+}
+
+static void add_pool(struct metrics_writer *writer, const struct pg_pool *pool)
+{
+    const struct pg_pool_stats *stats = pg_pool_stats(pool);
+    metrics_family(writer, "pool_connections", METRICS_GAUGE, "Connection slots by state");
+    for (unsigned i = 0; i < PG_CONN_STATES; i++)
+        add_u64(writer, "state", pg_conn_state_name((enum pg_conn_state)i),
+                pg_pool_count(pool, (enum pg_conn_state)i));
+    metrics_family(writer, "pool_closed_total", METRICS_COUNTER, "Connections ended, by reason");
+    for (unsigned i = 0; i < PG_CLOSE_REASONS; i++)
+        add_u64(writer, "reason", pg_close_reason_name((enum pg_close_reason)i),
+                stats->closed_total[i]);
+    metrics_family(writer, "pool_breaker_state", METRICS_GAUGE,
+                   "1: no usable connection, requests are refused at once");
+    metrics_u64(writer, NULL, 0, pg_pool_usable(pool) == 0);
+    add_counter(writer, "pool_connects_total", "Connects begun", stats->connects_total);
+    add_counter(writer, "pool_connect_failures_total", "Connects that failed",
+                stats->connect_failures_total);
+    add_counter(writer, "pool_reprepare_total", "Connections that had to prepare again",
+                stats->reprepare_total);
+    metrics_family(writer, "pool_connect_seconds", METRICS_HISTOGRAM, "Connect and prepare");
+    metrics_histogram(writer, NULL, 0, &stats->connect_time);
+    metrics_family(writer, "pool_query_seconds", METRICS_HISTOGRAM, "Sent to answered");
+    metrics_histogram(writer, NULL, 0, &stats->query_time);
+    metrics_family(writer, "pool_last_error_info", METRICS_GAUGE,
+                   "Constant 1, labelled by the last error's stage and SQLSTATE");
+    if (stats->last_error_stage[0] != '\0')
+        metrics_u64(writer,
+                    (const struct metrics_label[]){
+                        {"stage", span_of(stats->last_error_stage)},
+                        {"sqlstate", span_of(stats->last_error_sqlstate)},
+                    },
+                    2, 1);
+}
+
+static void add_dns(struct metrics_writer *writer, const struct pg_pool *pool)
+{
+    const struct pg_dns_stats *stats = pg_pool_dns_stats(pool);
+    add_counter(writer, "pool_dns_lookups_total", "Look-ups of the database's host name begun",
+                stats->lookups_total);
+    add_counter(writer, "pool_dns_failures_total", "Look-ups without an answer",
+                stats->failures_total);
+    add_counter(writer, "pool_dns_changes_total", "Answers that differ from the one before",
+                stats->changes_total);
+}
+
+static void add_probe(struct metrics_writer *writer, struct payment_store *store)
+{
+    const struct payment_store_health *health = payment_store_health(store);
+    metrics_family(writer, "database_up", METRICS_GAUGE, "1: the background probe is answered");
+    metrics_u64(writer, NULL, 0, health->database_ok);
+    metrics_family(writer, "database_probe_seconds", METRICS_GAUGE, "The last probe's time");
+    metrics_double(writer, NULL, 0, (double)health->latency_us / 1e6);
+}
+
+void metrics_database_write(struct metrics_writer *writer, const struct pg_pool *pool,
+                            struct payment_store *store)
+{
+    add_contract(writer, pool, store);
+    add_lanes(writer, store);
+    add_pool(writer, pool);
+    add_dns(writer, pool);
+    add_probe(writer, store);
+}

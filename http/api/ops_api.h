@@ -1,0 +1,33 @@
+/*
+ * ops_api: /health /info (as the Go service), /metrics, /livez, /readyz.
+ *
+ * Only reads what others count. /livez depends on nothing but the loop; /readyz on database,
+ * schema, region, pool and drain.
+ */
+#ifndef HTTP_API_OPS_API_H
+#define HTTP_API_OPS_API_H
+
+#include "http/api/access_log.h"
+#include "http/api/payment_api.h"
+#include "http/server/http_server.h"
+
+struct ops_api;
+
+/* All borrowed; server is set later, since it is built from the routes. */
+struct ops_api_parts {
+    struct reactor *reactor;
+    const struct config *config;
+    const struct pg_pool *pool;
+    struct payment_store *store;
+    const struct payment_api *payments;
+    const struct api_keys *keys;
+    const struct access_log *access_log;
+    const bool *draining;
+};
+
+MUST_USE enum err ops_api_create(struct ops_api **ops, const struct ops_api_parts *parts);
+void ops_api_destroy(struct ops_api *ops);
+void ops_api_set_server(struct ops_api *ops, const struct http_server *server);
+uint32_t ops_api_routes(struct ops_api *ops, struct http_route *routes, uint32_t room);
+
+#endif

@@ -1,0 +1,286 @@
+#include "http/api/payment_api.h"
+
+#include "core/clock.h"
+#include "http/api/budget.h"
+#include "http/api/payment_body.h"
+#include "http/api/payment_call.h"
+#include "http/api/payment_head.h"
+
+#include <stdlib.h>
+
+const char *const PAYMENT_API_IDEMPOTENCY_NAMES[6] = {"new",       "replay",   "race",
+                                                      "in_flight", "mismatch", "none"};
+const char *const PAYMENT_API_SHED_NAMES[PAYMENT_API_SHEDS] = {"queue", "deadline", "down"};
+
+/* Takes the exchange's call and checks key and Accept; NULL: answered. */
+static struct payment_call *payment_api_take_call(struct payment_api *api,
+                                                  struct http_exchange *exchange)
+{
+    const uint32_t index = http_exchange_index(exchange);
+    CHECK(index < api->call_count);
+    struct payment_call *call = &api->calls[index];
+    CHECK(call->exchange == NULL);
+    const uint64_t began_us = clock_mono_us();
+    const struct http_request *request = http_exchange_request(exchange);
+    uint32_t count = 0;
+    const struct span presented = http_request_header(request, SPAN("X-API-Key"), &count);
+    const struct api_key *key = api_keys_find(api->keys, presented);
+    *call = (struct payment_call){
+        .api = api, .exchange = exchange, .auth_us = clock_mono_us() - began_us};
+    if (count <= 1 && presented.len == 0) {
+        payment_call_refuse_because(call, PROBLEM_API_KEY_MISSING, NULL);
+        return NULL;
+    }
+    if (key == NULL || count > 1) {
+        payment_call_refuse_because(call, PROBLEM_API_KEY_INVALID, NULL);
+        return NULL;
+    }
+    call->op.client_id = key->client_id;
+    struct http_note *note = http_exchange_note(exchange);
+    note->key_id = key->key_id;
+    note->client_id = key->client_id;
+    if (!payment_head_accepts_json(request)) {
+        payment_call_refuse_because(call, PROBLEM_NOT_ACCEPTABLE, "the answer is application/json");
+        return NULL;
+    }
+    return call;
+}
+
+static void payment_api_submit(struct payment_call *call, enum payment_form form,
+                               enum payment_op_kind kind)
+{
+    struct payment_api *api = call->api;
+    struct payment_op *op = &call->op;
+    const uint64_t budget_us =
+        budget_of_request_us(http_exchange_request(call->exchange), api->budget_us_max,
+                             &api->stats.malformed_timeouts_total);
+    call->form = form;
+    op->kind = kind;
+    op->started_us = http_exchange_started_us(call->exchange);
+    op->due_us = op->started_us + budget_us;
+    op->on_done = payment_call_done;
+    http_exchange_note(call->exchange)->budget_ms = (uint32_t)(budget_us / CLOCK_US_PER_MS);
+    switch (payment_store_submit(api->store, op)) {
+    case ERR_OK:
+        return;
+    case ERR_CONFLICT:
+        api->stats.idempotency_total[PAYMENT_NOTE_IN_FLIGHT]++;
+        http_exchange_note(call->exchange)->idempotency =
+            PAYMENT_API_IDEMPOTENCY_NAMES[PAYMENT_NOTE_IN_FLIGHT];
+        payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_IN_FLIGHT, NULL);
+        return;
+    case ERR_FULL:
+        api->stats.shed_total[PAYMENT_SHED_QUEUE]++;
+        payment_call_refuse_because(call, PROBLEM_OVERLOADED, "the queue is full");
+        return;
+    case ERR_TIMEOUT:
+        api->stats.shed_total[PAYMENT_SHED_DEADLINE]++;
+        payment_call_refuse_because(call, PROBLEM_OVERLOADED, "the time would not be enough");
+        return;
+    case ERR_UNAVAILABLE:
+        api->stats.shed_total[PAYMENT_SHED_DOWN]++;
+        payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
+        return;
+    case ERR_AGAIN:
+    case ERR_CLOSED:
+    case ERR_INVALID:
+    case ERR_PROTOCOL:
+    case ERR_SYSTEM:
+        break;
+    }
+    payment_call_refuse_because(call, PROBLEM_INTERNAL, NULL);
+}
+
+static void payment_api_get(struct payment_call *call, const struct http_request *request)
+{
+    const struct payment_store_health *health = payment_store_health(call->api->store);
+    enum payment_form form = PAYMENT_FORM_LEGACY;
+    if (request->query.len > 0) {
+        struct payment_refusal refusal;
+        form = PAYMENT_FORM_QUERY;
+        if (!payment_query_read(request->query, &call->op.command, &refusal)) {
+            payment_call_refuse(call, refusal.problem, &refusal.details);
+            return;
+        }
+    }
+    if (request->method == HTTP_HEAD) {
+        payment_call_answer_head(call);
+        return;
+    }
+    if (form == PAYMENT_FORM_LEGACY) {
+        if (!health->has_reference) {
+            call->api->stats.shed_total[PAYMENT_SHED_DOWN]++;
+            payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE,
+                                        "the reference purchase is not known yet");
+            return;
+        }
+        call->op.command = health->reference;
+        call->op.command.effect = PAYMENT_EVALUATE;
+    }
+    payment_api_submit(call, form, PAYMENT_OP_EVALUATE);
+}
+
+/* False: answered. */
+static bool payment_api_read_key(struct payment_call *call, const struct http_request *request)
+{
+    struct payment_op *op = &call->op;
+    switch (payment_head_idempotency_key(request, op->key, &op->key_len)) {
+    case PAYMENT_KEY_VALID:
+        payment_note_key(http_exchange_note(call->exchange), (struct span){op->key, op->key_len});
+        return true;
+    case PAYMENT_KEY_ABSENT:
+        if (op->command.effect == PAYMENT_EVALUATE)
+            return true;
+        payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_KEY_MISSING,
+                                    "a hold needs an Idempotency-Key");
+        return false;
+    case PAYMENT_KEY_INVALID:
+        payment_call_refuse_because(
+            call, PROBLEM_IDEMPOTENCY_KEY_INVALID,
+            "one field of 1 to 255 visible ASCII characters, quoted or not");
+        return false;
+    case PAYMENT_KEY_CARD:
+        payment_call_refuse_because(call, PROBLEM_PAN_DETECTED,
+                                    "the Idempotency-Key holds digits that may be a card number");
+        return false;
+    }
+    return false;
+}
+
+static void payment_api_post(struct payment_call *call, const struct http_request *request)
+{
+    if (!payment_head_is_json(request)) {
+        payment_call_refuse_because(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                                    "the body must be application/json, without a coding");
+        return;
+    }
+    struct payment_refusal refusal;
+    if (!payment_body_read(request->body, &call->op.command, &refusal)) {
+        payment_call_refuse(call, refusal.problem, &refusal.details);
+        return;
+    }
+    if (!payment_api_read_key(call, request))
+        return;
+    call->op.txn_id = uuid7_next(&call->api->ids);
+    if (call->op.command.effect == PAYMENT_EVALUATE) {
+        payment_api_submit(call, PAYMENT_FORM_EVALUATE, PAYMENT_OP_EVALUATE);
+        return;
+    }
+    call->op.fingerprint = payment_fingerprint(&call->op.command);
+    payment_api_submit(call, PAYMENT_FORM_HOLD, PAYMENT_OP_HOLD);
+}
+
+static void payment_api_on_simulate(void *app, struct http_exchange *exchange)
+{
+    struct payment_call *call = payment_api_take_call(app, exchange);
+    if (call == NULL)
+        return;
+    const struct http_request *request = http_exchange_request(exchange);
+    if (request->method == HTTP_POST)
+        payment_api_post(call, request);
+    else
+        payment_api_get(call, request);
+}
+
+/* False: answered with 404, as for an id that is not there. */
+static bool payment_api_read_id(struct payment_call *call, struct uuid7 *id)
+{
+    struct span param = http_exchange_param(call->exchange);
+    const struct span prefix = SPAN(PAYMENT_API_ID_PREFIX);
+    if (span_starts_with(param, prefix) &&
+        uuid7_parse_hex((struct span){param.ptr + prefix.len, param.len - prefix.len}, id))
+        return true;
+    payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such transaction");
+    return false;
+}
+
+static void payment_api_on_find(void *app, struct http_exchange *exchange)
+{
+    struct payment_call *call = payment_api_take_call(app, exchange);
+    if (call != NULL && payment_api_read_id(call, &call->op.txn_id))
+        payment_api_submit(call, PAYMENT_FORM_FIND, PAYMENT_OP_FIND);
+}
+
+static void payment_api_on_void(void *app, struct http_exchange *exchange)
+{
+    struct payment_call *call = payment_api_take_call(app, exchange);
+    if (call == NULL || !payment_api_read_id(call, &call->op.pending_id))
+        return;
+    call->op.txn_id = uuid7_next(&call->api->ids);
+    payment_api_submit(call, PAYMENT_FORM_VOID, PAYMENT_OP_VOID);
+}
+
+static bool payment_api_on_abandon(void *app, struct http_exchange *exchange)
+{
+    struct payment_api *api = app;
+    struct payment_call *call = &api->calls[http_exchange_index(exchange)];
+    CHECK(call->exchange == exchange);
+    if (payment_store_cancel(api->store, &call->op)) {
+        call->exchange = NULL;
+        return true;
+    }
+    call->orphan = true;
+    return false;
+}
+
+/* ---- life ---- */
+
+enum err payment_api_create(struct payment_api **api, struct payment_store *store,
+                            struct api_keys *keys, const struct config *config,
+                            uint32_t exchange_max)
+{
+    struct payment_api *made =
+        calloc(1, sizeof(*made) + (size_t)exchange_max * sizeof(made->calls[0]));
+    if (made == NULL)
+        return ERR_SYSTEM;
+    if (payment_answer_style_init(&made->style, span_of(config->region)) != ERR_OK) {
+        free(made);
+        return ERR_INVALID;
+    }
+    CHECK(PAYMENT_CODE_COUNT <=
+          sizeof(made->stats.decisions_total) / sizeof(made->stats.decisions_total[0]));
+    made->store = store;
+    made->keys = keys;
+    made->budget_us_max = (uint64_t)config->request_budget_ms * CLOCK_US_PER_MS;
+    made->call_count = exchange_max;
+    *api = made;
+    return ERR_OK;
+}
+
+void payment_api_destroy(struct payment_api *api)
+{
+    if (api == NULL)
+        return;
+    for (uint32_t i = 0; i < api->call_count; i++)
+        secret_wipe(api->calls[i].op.key, sizeof(api->calls[i].op.key));
+    free(api);
+}
+
+uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, uint32_t room)
+{
+    const struct http_route ours[] = {
+        {.path = PAYMENT_API_PATH,
+         .methods = 1u << HTTP_GET | 1u << HTTP_POST,
+         .on_request = payment_api_on_simulate},
+        {.path = PAYMENT_API_PATH "/{id}",
+         .methods = 1u << HTTP_GET,
+         .on_request = payment_api_on_find},
+        {.path = PAYMENT_API_PATH "/{id}/void",
+         .methods = 1u << HTTP_POST,
+         .body_optional = true,
+         .on_request = payment_api_on_void},
+    };
+    const uint32_t count = sizeof(ours) / sizeof(ours[0]);
+    CHECK(count <= room);
+    for (uint32_t i = 0; i < count; i++) {
+        routes[i] = ours[i];
+        routes[i].app = api;
+        routes[i].on_abandon = payment_api_on_abandon;
+    }
+    return count;
+}
+
+const struct payment_api_stats *payment_api_stats(const struct payment_api *api)
+{
+    return &api->stats;
+}

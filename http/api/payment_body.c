@@ -1,0 +1,231 @@
+#include "http/api/payment_body.h"
+
+#include "http/api/json.h"
+
+enum { QUERY_NAME_MAX = 32, QUERY_VALUE_MAX = 64, AMOUNT_DIGITS_MAX = 24 };
+
+static const char *const body_members[] = {"wallet_id", "amount", "currency", "merchant",
+                                           "effect",    "force",  NULL};
+static const char *const merchant_members[] = {"mcc", "country", NULL};
+
+static bool payment_refuse(struct payment_refusal *refusal, enum problem problem,
+                           const char *detail)
+{
+    refusal->problem = problem;
+    refusal->details.detail = detail;
+    return false;
+}
+
+static void payment_refuse_field(struct payment_refusal *refusal, const char *pointer,
+                                 const char *detail)
+{
+    struct problem_details *details = &refusal->details;
+    if (details->error_count == PROBLEM_ERRORS_MAX)
+        return;
+    details->errors[details->error_count++] = (struct problem_error){pointer, detail};
+}
+
+typedef bool payment_set_fn(struct payment_command *command, struct span text);
+
+/* ---- JSON ---- */
+
+static void payment_body_text(const struct json_value *value, enum payment_field field,
+                              payment_set_fn *set, struct payment_command *command,
+                              struct payment_refusal *refusal)
+{
+    const enum json_type type = json_type_of(value);
+    if (type == JSON_ABSENT)
+        payment_refuse_field(refusal, payment_field_pointer(field), "is required");
+    else if (type != JSON_STRING_TYPE || !set(command, json_string_of(value)))
+        payment_refuse_field(refusal, payment_field_pointer(field), payment_field_rule(field));
+}
+
+static void payment_body_amount(const struct json_value *value, struct payment_command *command,
+                                struct payment_refusal *refusal)
+{
+    const char *pointer = payment_field_pointer(PAYMENT_FIELD_AMOUNT);
+    if (json_type_of(value) == JSON_ABSENT) {
+        payment_refuse_field(refusal, pointer, "is required");
+        return;
+    }
+    char storage[AMOUNT_DIGITS_MAX];
+    struct buf digits;
+    buf_init(&digits, storage, sizeof(storage));
+    if (json_type_of(value) == JSON_INTEGER_TYPE)
+        buf_add_i64(&digits, json_integer_of(value));
+    if (!payment_set_amount(command, buf_span(&digits)))
+        payment_refuse_field(refusal, pointer, payment_field_rule(PAYMENT_FIELD_AMOUNT));
+}
+
+static void payment_body_merchant(const struct json_value *merchant,
+                                  struct payment_command *command, struct payment_refusal *refusal)
+{
+    if (json_type_of(merchant) == JSON_ABSENT) {
+        payment_refuse_field(refusal, "/merchant", "is required");
+        return;
+    }
+    if (json_type_of(merchant) != JSON_OBJECT_TYPE) {
+        payment_refuse_field(refusal, "/merchant", "must be an object");
+        return;
+    }
+    if (!json_only_members(merchant, merchant_members))
+        payment_refuse_field(refusal, "/merchant", "has members other than mcc and country");
+    payment_body_text(json_member(merchant, "mcc"), PAYMENT_FIELD_MCC, payment_set_mcc, command,
+                      refusal);
+    payment_body_text(json_member(merchant, "country"), PAYMENT_FIELD_MERCHANT_COUNTRY,
+                      payment_set_country, command, refusal);
+}
+
+/* Rules across fields make sense only once every field is right by itself. */
+static bool payment_refuse_if_wrong(const struct payment_command *command,
+                                    struct payment_refusal *refusal,
+                                    const char *(*name)(enum payment_field field))
+{
+    if (refusal->details.error_count == 0) {
+        const enum payment_field field = payment_command_check(command);
+        if (field == PAYMENT_FIELD_NONE)
+            return true;
+        payment_refuse_field(refusal, name(field), payment_field_rule(field));
+    }
+    return payment_refuse(refusal, PROBLEM_INVALID_PARAMETER, "one or more fields are not valid");
+}
+
+bool payment_body_read(struct span body, struct payment_command *command,
+                       struct payment_refusal *refusal)
+{
+    *refusal = (struct payment_refusal){0};
+    *command = (struct payment_command){.effect = PAYMENT_HOLD};
+    if (payment_has_card_number(body))
+        return payment_refuse(refusal, PROBLEM_PAN_DETECTED,
+                              "the body holds digits that may be a card number");
+    const struct json_value *root = NULL;
+    const char *why = NULL;
+    if (json_read(body, &root, &why) != ERR_OK)
+        return payment_refuse(refusal, PROBLEM_INVALID_JSON, why);
+    if (json_member(root, "force") != NULL)
+        return payment_refuse(refusal, PROBLEM_FORCED_OUTCOME_DISABLED,
+                              "the member force is not enabled here");
+    if (!json_only_members(root, body_members))
+        payment_refuse_field(
+            refusal, "", "has members other than wallet_id, amount, currency, merchant, effect");
+    payment_body_text(json_member(root, "wallet_id"), PAYMENT_FIELD_WALLET_ID, payment_set_wallet,
+                      command, refusal);
+    payment_body_amount(json_member(root, "amount"), command, refusal);
+    payment_body_text(json_member(root, "currency"), PAYMENT_FIELD_CURRENCY, payment_set_currency,
+                      command, refusal);
+    payment_body_merchant(json_member(root, "merchant"), command, refusal);
+    if (json_member(root, "effect") != NULL)
+        payment_body_text(json_member(root, "effect"), PAYMENT_FIELD_EFFECT, payment_set_effect,
+                          command, refusal);
+    return payment_refuse_if_wrong(command, refusal, payment_field_pointer);
+}
+
+/* ---- query ---- */
+
+static const struct {
+    struct span name;
+    enum payment_field field;
+    payment_set_fn *set;
+} query_parameters[] = {
+    {{"wallet_id", 9}, PAYMENT_FIELD_WALLET_ID, payment_set_wallet},
+    {{"amount", 6}, PAYMENT_FIELD_AMOUNT, payment_set_amount},
+    {{"currency", 8}, PAYMENT_FIELD_CURRENCY, payment_set_currency},
+    {{"mcc", 3}, PAYMENT_FIELD_MCC, payment_set_mcc},
+    {{"merchant_country", 16}, PAYMENT_FIELD_MERCHANT_COUNTRY, payment_set_country},
+};
+enum { QUERY_PARAMETERS = sizeof(query_parameters) / sizeof(query_parameters[0]) };
+
+static const char *payment_query_name(enum payment_field field)
+{
+    for (size_t i = 0; i < QUERY_PARAMETERS; i++)
+        if (query_parameters[i].field == field)
+            return query_parameters[i].name.ptr;
+    return "";
+}
+
+static int payment_hex_digit(char byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    if (byte >= 'a' && byte <= 'f')
+        return byte - 'a' + 10;
+    if (byte >= 'A' && byte <= 'F')
+        return byte - 'A' + 10;
+    return -1;
+}
+
+/* Percent-decodes into out; false: a broken escape, or more than fits. A '+' stays a '+'. */
+static bool payment_query_decode(struct span text, struct buf *out)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] != '%') {
+            buf_add_char(out, text.ptr[i]);
+            continue;
+        }
+        if (text.len - i < 3)
+            return false;
+        const int high = payment_hex_digit(text.ptr[i + 1]);
+        const int low = payment_hex_digit(text.ptr[i + 2]);
+        if (high < 0 || low < 0)
+            return false;
+        buf_add_char(out, (char)(high * 16 + low));
+        i += 2;
+    }
+    return !out->overflow;
+}
+
+/* Index into query_parameters; QUERY_PARAMETERS when it is none of them. */
+static size_t payment_query_find(struct span encoded_name)
+{
+    char storage[QUERY_NAME_MAX];
+    struct buf name;
+    buf_init(&name, storage, sizeof(storage));
+    size_t index = 0;
+    if (!payment_query_decode(encoded_name, &name))
+        return QUERY_PARAMETERS;
+    while (index < QUERY_PARAMETERS && !span_equal(buf_span(&name), query_parameters[index].name))
+        index++;
+    return index;
+}
+
+static void payment_query_parameter(struct span parameter, bool seen[QUERY_PARAMETERS],
+                                    struct payment_command *command,
+                                    struct payment_refusal *refusal)
+{
+    struct span encoded_value = parameter;
+    const size_t index = payment_query_find(span_cut(&encoded_value, '='));
+    if (index == QUERY_PARAMETERS) {
+        payment_refuse_field(refusal, "", "a parameter is not known");
+        return;
+    }
+    const char *name = query_parameters[index].name.ptr;
+    if (seen[index]) {
+        payment_refuse_field(refusal, name, "is given more than once");
+        return;
+    }
+    seen[index] = true;
+    char storage[QUERY_VALUE_MAX];
+    struct buf value;
+    buf_init(&value, storage, sizeof(storage));
+    if (!payment_query_decode(encoded_value, &value) ||
+        !query_parameters[index].set(command, buf_span(&value)))
+        payment_refuse_field(refusal, name, payment_field_rule(query_parameters[index].field));
+}
+
+bool payment_query_read(struct span query, struct payment_command *command,
+                        struct payment_refusal *refusal)
+{
+    *refusal = (struct payment_refusal){0};
+    *command = (struct payment_command){.effect = PAYMENT_EVALUATE};
+    if (payment_has_card_number(query))
+        return payment_refuse(refusal, PROBLEM_PAN_DETECTED,
+                              "the query holds digits that may be a card number");
+    bool seen[QUERY_PARAMETERS] = {false};
+    struct span rest = query;
+    while (rest.ptr != NULL)
+        payment_query_parameter(span_cut(&rest, '&'), seen, command, refusal);
+    for (size_t i = 0; i < QUERY_PARAMETERS; i++)
+        if (!seen[i])
+            payment_refuse_field(refusal, query_parameters[i].name.ptr, "is required");
+    return payment_refuse_if_wrong(command, refusal, payment_query_name);
+}

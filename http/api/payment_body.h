@@ -1,0 +1,29 @@
+/*
+ * payment_body: a JSON body or a query string -> a validated payment command, or the problem to
+ * answer.
+ *
+ * Collects every wrong field, not only the first. What it says never contains input.
+ */
+#ifndef HTTP_API_PAYMENT_BODY_H
+#define HTTP_API_PAYMENT_BODY_H
+
+#include "core/payment.h"
+#include "http/api/problem.h"
+
+#include <stdbool.h>
+
+/* Why a request is not a command. */
+struct payment_refusal {
+    enum problem problem;
+    struct problem_details details;
+};
+
+/* {"wallet_id","amount","currency","merchant":{"mcc","country"}[,"effect"]}; effect defaults to
+ * hold. */
+MUST_USE bool payment_body_read(struct span body, struct payment_command *command,
+                                struct payment_refusal *refusal);
+/* wallet_id amount currency mcc merchant_country, each once; always to evaluate. */
+MUST_USE bool payment_query_read(struct span query, struct payment_command *command,
+                                 struct payment_refusal *refusal);
+
+#endif

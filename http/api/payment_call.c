@@ -1,0 +1,376 @@
+#include "http/api/payment_call.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "http/api/payment_note.h"
+
+#include <string.h>
+
+enum { DEADLINE_QUEUE, DEADLINE_DATABASE };
+
+static struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us)
+{
+    const struct pg_member *member = &call->op.member;
+    struct payment_timing timing = {
+        .auth_us = call->auth_us,
+        .total_us = now_us - http_exchange_started_us(call->exchange),
+    };
+    if (member->queued_us != 0 && member->sent_us >= member->queued_us)
+        timing.queue_us = member->sent_us - member->queued_us;
+    if (member->sent_us != 0 && member->answered_us >= member->sent_us)
+        timing.db_us = member->answered_us - member->sent_us;
+    return timing;
+}
+
+/* Ends the call: its slot is free, and may be used again inside http_respond(). */
+static struct http_exchange *payment_call_end(struct payment_call *call,
+                                              const struct payment_timing *timing)
+{
+    struct http_exchange *exchange = call->exchange;
+    struct http_note *note = http_exchange_note(exchange);
+    note->queue_us = (uint32_t)timing->queue_us;
+    note->db_us = (uint32_t)timing->db_us;
+    call->exchange = NULL;
+    return exchange;
+}
+
+void payment_call_refuse(struct payment_call *call, enum problem problem,
+                         const struct problem_details *details)
+{
+    const struct payment_timing timing = payment_call_timing(call, clock_mono_us());
+    char storage[PAYMENT_ANSWER_HEADER_BYTES];
+    struct buf headers;
+    buf_init(&headers, storage, sizeof(storage));
+    payment_answer_write_headers(&headers, &timing);
+    struct problem_details all = *details;
+    all.headers = buf_span(&headers);
+    problem_respond(payment_call_end(call, &timing), problem, &all);
+}
+
+void payment_call_refuse_because(struct payment_call *call, enum problem problem,
+                                 const char *detail)
+{
+    payment_call_refuse(call, problem, &(struct problem_details){.detail = detail});
+}
+
+/* An answer being built. */
+struct payment_reply {
+    uint16_t status;
+    struct payment_timing timing;
+    char header_storage[PAYMENT_ANSWER_HEADER_BYTES];
+    char body_storage[PAYMENT_ANSWER_BODY_BYTES];
+    struct buf headers, body;
+};
+
+static void payment_reply_begin(struct payment_reply *reply, const struct payment_call *call,
+                                uint16_t status)
+{
+    reply->status = status;
+    reply->timing = payment_call_timing(call, clock_mono_us());
+    buf_init(&reply->headers, reply->header_storage, sizeof(reply->header_storage));
+    buf_init(&reply->body, reply->body_storage, sizeof(reply->body_storage));
+    payment_answer_write_headers(&reply->headers, &reply->timing);
+}
+
+static void payment_reply_send(struct payment_reply *reply, struct payment_call *call)
+{
+    CHECK(!reply->headers.overflow);
+    CHECK(!reply->body.overflow);
+    http_respond(payment_call_end(call, &reply->timing),
+                 &(struct http_response){
+                     .status = reply->status,
+                     .content_type = SPAN("application/json"),
+                     .headers = buf_span(&reply->headers),
+                     .body = buf_span(&reply->body),
+                 });
+}
+
+/* ---- decisions ---- */
+
+static void payment_call_count_decision(struct payment_api *api,
+                                        const struct payment_command *command,
+                                        const struct payment_decision *decision)
+{
+    const bool approved = payment_approved(decision);
+    const unsigned currency = strcmp(command->currency, "EUR") == 0 ? 0 : 1;
+    api->stats.decisions_total[decision->code_index][command->effect]++;
+    api->stats.amount_minor_total[currency][approved ? 1 : 0] += (uint64_t)command->amount_minor;
+}
+
+static uint64_t payment_api_next_number(struct payment_api *api, uint64_t wall_us)
+{
+    const uint64_t wall_ns = wall_us * 1000;
+    api->last_number = wall_ns > api->last_number ? wall_ns : api->last_number + 1;
+    return api->last_number;
+}
+
+static void payment_call_answer_evaluated(struct payment_call *call)
+{
+    struct payment_api *api = call->api;
+    const struct payment_op *op = &call->op;
+    struct payment_reply reply;
+    payment_reply_begin(&reply, call, 200);
+    struct payment_answer answer = {
+        .code_index = op->decision.code_index,
+        .processing_us = reply.timing.total_us,
+        .wall_us = clock_wall_us(),
+        .command = &op->command,
+        .has_balance = op->decision.has_balance,
+        .balance_after_minor = op->decision.balance_after_minor,
+    };
+    if (call->form == PAYMENT_FORM_EVALUATE)
+        answer.txn_id = op->txn_id;
+    else
+        answer.number = payment_api_next_number(api, answer.wall_us);
+    if (call->form == PAYMENT_FORM_LEGACY)
+        payment_answer_write_legacy(&reply.body, &api->style, &answer);
+    else
+        payment_answer_write(&reply.body, &api->style, &answer);
+
+    struct http_note *note = http_exchange_note(call->exchange);
+    payment_note_decision(note, &op->command, op->decision.code_index);
+    if (call->form == PAYMENT_FORM_LEGACY)
+        payment_note_reference(note, &api->reference_tag, op->command.wallet_id);
+    else
+        payment_note_wallet(note, op->command.wallet_id);
+    if (call->form == PAYMENT_FORM_EVALUATE)
+        payment_note_txn(note, &op->txn_id);
+    payment_call_count_decision(api, &op->command, &op->decision);
+    api->stats.idempotency_total[PAYMENT_NOTE_NONE]++;
+    histogram_record(&api->stats.processing_time, reply.timing.total_us);
+    payment_reply_send(&reply, call);
+}
+
+static void payment_call_write_recorded(struct payment_call *call, struct payment_reply *reply)
+{
+    const struct payment_decision *decision = &call->op.decision;
+    const struct payment_answer answer = {
+        .txn_id = decision->txn_id,
+        .code_index = decision->code_index,
+        .processing_us = decision->processing_us,
+        .wall_us = decision->created_wall_us,
+        .command = &decision->command,
+        .has_balance = decision->has_balance,
+        .balance_after_minor = decision->balance_after_minor,
+    };
+    if (call->form == PAYMENT_FORM_FIND)
+        payment_answer_write_recorded(&reply->body, &call->api->style, &answer, call->op.voided);
+    else
+        payment_answer_write(&reply->body, &call->api->style, &answer);
+
+    struct http_note *note = http_exchange_note(call->exchange);
+    payment_note_decision(note, &decision->command, decision->code_index);
+    payment_note_wallet(note, decision->command.wallet_id);
+    payment_note_txn(note, &decision->txn_id);
+}
+
+static void payment_call_refuse_reused(struct payment_call *call)
+{
+    const enum payment_field field = payment_mismatch(&call->op.command, &call->op.decision);
+    call->api->stats.idempotency_total[PAYMENT_NOTE_MISMATCH]++;
+    http_exchange_note(call->exchange)->idempotency =
+        PAYMENT_API_IDEMPOTENCY_NAMES[PAYMENT_NOTE_MISMATCH];
+    payment_call_refuse(
+        call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
+        &(struct problem_details){.detail = "the key was used before with other fields",
+                                  .mismatch = payment_field_name(field)});
+}
+
+static void payment_call_refuse_late(struct payment_call *call)
+{
+    call->api->stats.deadline_exceeded_total[DEADLINE_DATABASE]++;
+    payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
+                                "the time was over before the decision; nothing was moved; "
+                                "retry with the same Idempotency-Key");
+}
+
+static void payment_call_answer_hold(struct payment_call *call)
+{
+    struct payment_api *api = call->api;
+    const struct payment_decision *decision = &call->op.decision;
+    if (decision->how == PAYMENT_LATE) {
+        payment_call_refuse_late(call);
+        return;
+    }
+    if (!secret_digest_equal(&decision->fingerprint, &call->op.fingerprint)) {
+        payment_call_refuse_reused(call);
+        return;
+    }
+    struct payment_reply reply;
+    payment_reply_begin(&reply, call, 201);
+    buf_add(&reply.headers, SPAN("Location: " PAYMENT_API_PATH "/" PAYMENT_API_ID_PREFIX));
+    buf_add_hex(&reply.headers, decision->txn_id.bytes, UUID7_BYTES);
+    buf_add(&reply.headers, SPAN("\r\n"));
+    if (decision->how != PAYMENT_NEW)
+        buf_add(&reply.headers, SPAN("Idempotent-Replayed: true\r\n"));
+    payment_call_write_recorded(call, &reply);
+
+    const enum payment_note_idempotency result = decision->how == PAYMENT_NEW ? PAYMENT_NOTE_NEW
+                                                 : decision->how == PAYMENT_REPLAY
+                                                     ? PAYMENT_NOTE_REPLAY
+                                                     : PAYMENT_NOTE_RACE;
+    http_exchange_note(call->exchange)->idempotency = PAYMENT_API_IDEMPOTENCY_NAMES[result];
+    api->stats.idempotency_total[result]++;
+    if (result == PAYMENT_NOTE_NEW)
+        payment_call_count_decision(api, &call->op.command, decision);
+    histogram_record(&api->stats.processing_time, reply.timing.total_us);
+    payment_reply_send(&reply, call);
+}
+
+static void payment_call_answer_found(struct payment_call *call)
+{
+    if (!call->op.found) {
+        payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such transaction");
+        return;
+    }
+    struct payment_reply reply;
+    payment_reply_begin(&reply, call, 200);
+    payment_call_write_recorded(call, &reply);
+    payment_reply_send(&reply, call);
+}
+
+static void payment_call_audit_void(const struct payment_call *call)
+{
+    enum { ID_LEN = sizeof(PAYMENT_API_ID_PREFIX) - 1 + UUID7_HEX_LEN };
+    char storage[2 * ID_LEN];
+    struct buf ids;
+    buf_init(&ids, storage, sizeof(storage));
+    buf_add(&ids, SPAN(PAYMENT_API_ID_PREFIX));
+    buf_add_hex(&ids, call->op.txn_id.bytes, UUID7_BYTES);
+    buf_add(&ids, SPAN(PAYMENT_API_ID_PREFIX));
+    buf_add_hex(&ids, call->op.pending_id.bytes, UUID7_BYTES);
+    const struct http_note *note = http_exchange_note(call->exchange);
+    log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, ID_LEN})),
+              LOG_SPAN("payment.voids", ((struct span){ids.data + ID_LEN, ID_LEN})),
+              LOG_I64("client.id", call->op.client_id), LOG_TEXT("api_key.id", note->key_id),
+              LOG_TEXT("request_id", http_exchange_request_id(call->exchange)));
+}
+
+static void payment_call_answer_void(struct payment_call *call)
+{
+    struct payment_op *op = &call->op;
+    call->api->stats.voids_total[op->void_result]++;
+    switch (op->void_result) {
+    case PAYMENT_VOID_NOT_FOUND:
+        payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such hold");
+        return;
+    case PAYMENT_ALREADY_RESOLVED:
+        payment_call_refuse_because(call, PROBLEM_ALREADY_RESOLVED,
+                                    "the hold was voided or posted before");
+        return;
+    case PAYMENT_VOIDED:
+        break;
+    }
+    payment_call_audit_void(call);
+    payment_note_txn(http_exchange_note(call->exchange), &op->txn_id);
+    struct payment_reply reply;
+    payment_reply_begin(&reply, call, 200);
+    payment_answer_write_void(&reply.body, &call->api->style,
+                              &(struct payment_void_answer){
+                                  .txn_id = op->txn_id,
+                                  .voids = op->pending_id,
+                                  .wall_us = clock_wall_us(),
+                                  .balance_after_minor = op->void_balance_minor,
+                              });
+    payment_reply_send(&reply, call);
+}
+
+static void payment_call_answer(struct payment_call *call)
+{
+    switch (call->form) {
+    case PAYMENT_FORM_LEGACY:
+    case PAYMENT_FORM_QUERY:
+    case PAYMENT_FORM_EVALUATE:
+        payment_call_answer_evaluated(call);
+        return;
+    case PAYMENT_FORM_HOLD:
+        payment_call_answer_hold(call);
+        return;
+    case PAYMENT_FORM_FIND:
+        payment_call_answer_found(call);
+        return;
+    case PAYMENT_FORM_VOID:
+        payment_call_answer_void(call);
+        return;
+    }
+}
+
+static const char *payment_form_unknown_detail(enum payment_form form)
+{
+    switch (form) {
+    case PAYMENT_FORM_HOLD:
+        return "the outcome is not known; retry with the same Idempotency-Key";
+    case PAYMENT_FORM_VOID:
+        return "the outcome is not known; retry: a hold is voided at most once";
+    case PAYMENT_FORM_LEGACY:
+    case PAYMENT_FORM_QUERY:
+    case PAYMENT_FORM_EVALUATE:
+    case PAYMENT_FORM_FIND:
+        break;
+    }
+    return "no answer came in time; nothing was changed";
+}
+
+void payment_call_answer_head(struct payment_call *call)
+{
+    struct payment_reply reply;
+    payment_reply_begin(&reply, call, 200);
+    const uint64_t wall_us = clock_wall_us();
+    payment_answer_write_legacy(&reply.body, &call->api->style,
+                                &(struct payment_answer){
+                                    .number = payment_api_next_number(call->api, wall_us),
+                                    .code_index = (uint8_t)payment_code_find("00"),
+                                    .wall_us = wall_us,
+                                });
+    payment_reply_send(&reply, call);
+}
+
+/* Nothing was sent. With budget left it is the queue's limit that ended it: overload, come again;
+ * without, the caller's time is over. */
+static void payment_call_refuse_expired(struct payment_call *call)
+{
+    struct payment_api_stats *stats = &call->api->stats;
+
+    if (clock_mono_us() < call->op.due_us) {
+        stats->shed_total[PAYMENT_SHED_QUEUE]++;
+        payment_call_refuse_because(call, PROBLEM_OVERLOADED, "it would have had to wait too long");
+        return;
+    }
+    stats->deadline_exceeded_total[DEADLINE_QUEUE]++;
+    payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
+                                "the time was over in the queue; nothing was done");
+}
+
+void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
+{
+    struct payment_call *call = container_of(op, struct payment_call, op);
+    struct payment_api_stats *stats = &call->api->stats;
+    CHECK(call->exchange != NULL);
+    stats->outcomes_total[outcome]++;
+    if (call->orphan && (call->form == PAYMENT_FORM_HOLD || call->form == PAYMENT_FORM_VOID))
+        stats->orphans_finished_total++;
+    switch (outcome) {
+    case PG_DONE:
+        payment_call_answer(call);
+        return;
+    case PG_EXPIRED:
+        payment_call_refuse_expired(call);
+        return;
+    case PG_UNAVAILABLE:
+        stats->shed_total[PAYMENT_SHED_DOWN]++;
+        payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
+        return;
+    case PG_TIMED_OUT:
+        payment_call_refuse_late(call);
+        return;
+    case PG_UNKNOWN:
+        stats->deadline_exceeded_total[DEADLINE_DATABASE]++;
+        payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
+                                    payment_form_unknown_detail(call->form));
+        return;
+    case PG_FAILED:
+        http_exchange_note(call->exchange)->sqlstate = op->member.sqlstate;
+        payment_call_refuse_because(call, PROBLEM_INTERNAL, NULL);
+        return;
+    }
+}

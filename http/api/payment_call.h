@@ -1,0 +1,69 @@
+/*
+ * payment_call (private to http/payment_*): one request of the payment API on its way, and its
+ * answers.
+ *
+ * payment_api asks: it takes a call, fills the operation and submits it. This answers: every way
+ * out of a call ends it, so that its slot is free again before http_respond() can bring the next
+ * request.
+ *
+ *   free --payment_api--> taken --submit--> at the store --payment_call_done--> free
+ *                           '-- payment_call_refuse, payment_call_answer_head --> free
+ */
+#ifndef HTTP_API_PAYMENT_CALL_H
+#define HTTP_API_PAYMENT_CALL_H
+
+#include "http/api/payment_answer.h"
+#include "http/api/payment_api.h"
+#include "http/api/payment_note.h"
+#include "http/api/problem.h"
+
+/* Index into PAYMENT_API_SHED_NAMES. */
+enum payment_shed { PAYMENT_SHED_QUEUE, PAYMENT_SHED_DEADLINE, PAYMENT_SHED_DOWN };
+
+#define PAYMENT_API_PATH "/api/payment/simulate"
+#define PAYMENT_API_ID_PREFIX "txn_"
+
+/* How a decision is shown. */
+enum payment_form {
+    PAYMENT_FORM_LEGACY,
+    PAYMENT_FORM_QUERY,
+    PAYMENT_FORM_EVALUATE,
+    PAYMENT_FORM_HOLD,
+    PAYMENT_FORM_FIND,
+    PAYMENT_FORM_VOID
+};
+
+/* One per exchange. exchange is NULL while the call is free. */
+struct payment_call {
+    struct payment_op op;
+    struct payment_api *api;
+    struct http_exchange *exchange;
+    enum payment_form form;
+    uint64_t auth_us;
+    bool orphan; /* its client has left; the operation is sent and finishes */
+};
+
+struct payment_api {
+    struct payment_store *store;
+    struct api_keys *keys;
+    uint64_t budget_us_max;
+    struct payment_answer_style style;
+    struct uuid7_generator ids;
+    uint64_t last_number; /* of the legacy "txn_<digits>" */
+    struct payment_wallet_tag reference_tag;
+    struct payment_api_stats stats;
+    uint32_t call_count;
+    struct payment_call calls[];
+};
+
+/* Answers a problem and ends the call. */
+void payment_call_refuse(struct payment_call *call, enum problem problem,
+                         const struct problem_details *details);
+void payment_call_refuse_because(struct payment_call *call, enum problem problem,
+                                 const char *detail);
+/* The answer a GET would have, without deciding: a HEAD moves nothing and asks nobody. */
+void payment_call_answer_head(struct payment_call *call);
+/* The operation's on_done: turns outcome and decision into the answer and ends the call. */
+void payment_call_done(struct payment_op *op, enum pg_outcome outcome);
+
+#endif

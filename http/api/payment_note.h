@@ -1,0 +1,36 @@
+/*
+ * payment_note: what the access log is told about a payment. No wallet id and no idempotency key
+ * goes there, only keyed tags of them.
+ */
+#ifndef HTTP_API_PAYMENT_NOTE_H
+#define HTTP_API_PAYMENT_NOTE_H
+
+#include "core/payment.h"
+#include "http/server/http_server.h"
+
+/* Index into PAYMENT_API_IDEMPOTENCY_NAMES and payment_api_stats.idempotency_total. */
+enum payment_note_idempotency {
+    PAYMENT_NOTE_NEW,
+    PAYMENT_NOTE_REPLAY,
+    PAYMENT_NOTE_RACE,
+    PAYMENT_NOTE_IN_FLIGHT,
+    PAYMENT_NOTE_MISMATCH,
+    PAYMENT_NOTE_NONE
+};
+
+/* The tag of the last wallet it was asked for: the reference wallet is the same for every bare GET.
+ */
+struct payment_wallet_tag {
+    int64_t wallet_id;
+    uint8_t tag[SECRET_TAG_BYTES];
+};
+
+void payment_note_decision(struct http_note *note, const struct payment_command *command,
+                           uint8_t code_index);
+void payment_note_wallet(struct http_note *note, int64_t wallet_id);
+void payment_note_reference(struct http_note *note, struct payment_wallet_tag *last,
+                            int64_t wallet_id);
+void payment_note_txn(struct http_note *note, const struct uuid7 *txn_id);
+void payment_note_key(struct http_note *note, struct span key);
+
+#endif

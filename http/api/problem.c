@@ -1,0 +1,155 @@
+#include "http/api/problem.h"
+
+#include "core/check.h"
+#include "core/payment.h"
+#include "http/server/http_server.h"
+
+#include <string.h>
+
+#define PROBLEM_TYPE_PREFIX "urn:problem:payment-latency-api:"
+
+enum { PROBLEM_BODY_BYTES = 3072, PROBLEM_HEADER_BYTES = 512, PROBLEM_INSTANCE_MAX = 256 };
+
+#define RETRY_SOON "Retry-After: 1\r\n"
+
+static const struct problem_kind kinds[PROBLEMS] = {
+    [PROBLEM_MALFORMED_REQUEST] = {"malformed-request", 400, "Malformed request",
+                                   "Malformed request", ""},
+    [PROBLEM_INVALID_JSON] = {"invalid-json", 400, "Invalid JSON", "Invalid JSON", ""},
+    [PROBLEM_IDEMPOTENCY_KEY_MISSING] = {"idempotency-key-missing", 400, "Idempotency key missing",
+                                         "Missing Idempotency-Key header", ""},
+    [PROBLEM_IDEMPOTENCY_KEY_INVALID] = {"idempotency-key-invalid", 400, "Idempotency key invalid",
+                                         "Invalid Idempotency-Key header", ""},
+    [PROBLEM_API_KEY_MISSING] = {"api-key-missing", 401, "API key missing",
+                                 "Missing X-API-Key header",
+                                 "WWW-Authenticate: ApiKey realm=\"payment-latency-api\"\r\n"},
+    [PROBLEM_API_KEY_INVALID] = {"api-key-invalid", 403, "API key invalid", "Invalid API key", ""},
+    [PROBLEM_FORCED_OUTCOME_DISABLED] = {"forced-outcome-disabled", 403, "Forced outcome disabled",
+                                         "Forced outcomes are disabled", ""},
+    [PROBLEM_NOT_FOUND] = {"not-found", 404, "Not found", "Not found", ""},
+    [PROBLEM_METHOD_NOT_ALLOWED] = {"method-not-allowed", 405, "Method not allowed",
+                                    "Method not allowed", ""},
+    [PROBLEM_NOT_ACCEPTABLE] = {"not-acceptable", 406, "Not acceptable", "Not acceptable", ""},
+    [PROBLEM_REQUEST_TIMEOUT] = {"request-timeout", 408, "Request timeout", "Request timeout", ""},
+    [PROBLEM_IDEMPOTENCY_IN_FLIGHT] = {"idempotency-in-flight", 409, "Idempotency key in flight",
+                                       "A request with this Idempotency-Key is under way",
+                                       RETRY_SOON},
+    [PROBLEM_ALREADY_RESOLVED] = {"already-resolved", 409, "Hold already resolved",
+                                  "The hold is already resolved", ""},
+    [PROBLEM_LENGTH_REQUIRED] = {"length-required", 411, "Length required", "Length required", ""},
+    [PROBLEM_CONTENT_TOO_LARGE] = {"content-too-large", 413, "Content too large",
+                                   "Content too large", ""},
+    [PROBLEM_URI_TOO_LONG] = {"uri-too-long", 414, "URI too long", "URI too long", ""},
+    [PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"unsupported-media-type", 415, "Unsupported media type",
+                                        "Unsupported media type", "Accept: application/json\r\n"},
+    [PROBLEM_EXPECTATION_FAILED] = {"expectation-failed", 417, "Expectation failed",
+                                    "Expectation failed", ""},
+    [PROBLEM_INVALID_PARAMETER] = {"invalid-parameter", 422, "Invalid parameter",
+                                   "Invalid parameter", ""},
+    [PROBLEM_IDEMPOTENCY_KEY_REUSED] = {"idempotency-key-reused", 422, "Idempotency key reused",
+                                        "This Idempotency-Key belongs to another request", ""},
+    [PROBLEM_PAN_DETECTED] = {"pan-detected", 422, "Card number detected",
+                              "Card numbers are not accepted", ""},
+    [PROBLEM_HEADERS_TOO_LARGE] = {"headers-too-large", 431, "Request header fields too large",
+                                   "Request header fields too large", ""},
+    [PROBLEM_INTERNAL] = {"internal", 500, "Internal error", "Internal error", ""},
+    [PROBLEM_NOT_IMPLEMENTED] = {"not-implemented", 501, "Not implemented", "Not implemented", ""},
+    [PROBLEM_OVERLOADED] = {"overloaded", 503, "Overloaded", "Overloaded", RETRY_SOON},
+    [PROBLEM_DATABASE_UNAVAILABLE] = {"database-unavailable", 503, "Database unavailable",
+                                      "Database unavailable", RETRY_SOON},
+    [PROBLEM_DEADLINE_EXCEEDED] = {"deadline-exceeded", 504, "Deadline exceeded",
+                                   "Deadline exceeded", ""},
+    [PROBLEM_VERSION_NOT_SUPPORTED] = {"version-not-supported", 505, "HTTP version not supported",
+                                       "HTTP version not supported", ""},
+};
+
+const struct problem_kind *problem_kind(enum problem problem)
+{
+    CHECK((unsigned)problem < PROBLEMS);
+    return &kinds[problem];
+}
+
+enum problem problem_of_slug(const char *slug)
+{
+    for (unsigned i = 0; i < PROBLEMS; i++)
+        if (strcmp(kinds[i].slug, slug) == 0)
+            return (enum problem)i;
+    return PROBLEM_INTERNAL;
+}
+
+static void problem_add_member(struct buf *out, const char *name, struct span value)
+{
+    buf_add_char(out, ',');
+    buf_add_json(out, span_of(name));
+    buf_add_char(out, ':');
+    buf_add_json(out, value);
+}
+
+static void problem_add_errors(struct buf *out, const struct problem_details *details)
+{
+    CHECK(details->error_count <= PROBLEM_ERRORS_MAX);
+    buf_add(out, SPAN(",\"errors\":["));
+    for (uint32_t i = 0; i < details->error_count; i++) {
+        buf_add_text(out, i == 0 ? "{\"pointer\":" : ",{\"pointer\":");
+        buf_add_json(out, span_of(details->errors[i].pointer));
+        problem_add_member(out, "detail", span_of(details->errors[i].detail));
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
+void problem_write(struct buf *out, enum problem problem, const struct problem_details *details,
+                   struct span instance, const char *trace_id)
+{
+    const struct problem_kind *kind = problem_kind(problem);
+    buf_add(out, SPAN("{\"type\":\"" PROBLEM_TYPE_PREFIX));
+    buf_add_text(out, kind->slug);
+    buf_add_char(out, '"');
+    problem_add_member(out, "title", span_of(kind->title));
+    buf_add(out, SPAN(",\"status\":"));
+    buf_add_u64(out, kind->status);
+    if (details->detail != NULL)
+        problem_add_member(out, "detail", span_of(details->detail));
+    /* A path may be anything: the answer stays small, and never repeats what may be a card number.
+     */
+    if (instance.len > 0 && instance.len <= PROBLEM_INSTANCE_MAX &&
+        !payment_has_card_number(instance))
+        problem_add_member(out, "instance", instance);
+    problem_add_member(out, "error", span_of(kind->error));
+    problem_add_member(out, "trace_id", span_of(trace_id));
+    if (details->error_count > 0)
+        problem_add_errors(out, details);
+    if (details->mismatch != NULL) {
+        buf_add(out, SPAN(",\"mismatch\":["));
+        buf_add_json(out, span_of(details->mismatch));
+        buf_add_char(out, ']');
+    }
+    buf_add(out, SPAN("}\n"));
+}
+
+void problem_respond(struct http_exchange *exchange, enum problem problem,
+                     const struct problem_details *details)
+{
+    const struct problem_kind *kind = problem_kind(problem);
+    char body_storage[PROBLEM_BODY_BYTES];
+    char header_storage[PROBLEM_HEADER_BYTES];
+    struct buf body;
+    struct buf headers;
+    buf_init(&body, body_storage, sizeof(body_storage));
+    buf_init(&headers, header_storage, sizeof(header_storage));
+    problem_write(&body, problem, details, http_exchange_request(exchange)->path,
+                  http_exchange_request_id(exchange));
+    buf_add_text(&headers, kind->headers);
+    buf_add(&headers, details->headers);
+    CHECK(!body.overflow);
+    CHECK(!headers.overflow);
+
+    http_exchange_note(exchange)->problem = kind->slug;
+    http_respond(exchange, &(struct http_response){
+                               .status = kind->status,
+                               .content_type = SPAN("application/problem+json"),
+                               .headers = buf_span(&headers),
+                               .body = buf_span(&body),
+                               .close = details->close,
+                           });
+}

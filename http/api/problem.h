@@ -1,0 +1,83 @@
+/*
+ * problem: error answers, RFC 9457 application/problem+json, one table of them all.
+ *
+ * {"type","title","status","detail","instance","error","trace_id"[,"errors":[{"pointer","detail"}]]
+ *  [,"mismatch":[...]]}. `error` is the Go service's member: for the two key errors its exact text.
+ */
+#ifndef HTTP_API_PROBLEM_H
+#define HTTP_API_PROBLEM_H
+
+#include "core/buf.h"
+
+#include <stdint.h>
+
+struct http_exchange;
+
+enum problem {
+    PROBLEM_MALFORMED_REQUEST, /* 400 */
+    PROBLEM_INVALID_JSON,      /* 400 */
+    PROBLEM_IDEMPOTENCY_KEY_MISSING,
+    PROBLEM_IDEMPOTENCY_KEY_INVALID, /* 400 */
+    PROBLEM_API_KEY_MISSING,         /* 401 + WWW-Authenticate */
+    PROBLEM_API_KEY_INVALID,         /* 403 */
+    PROBLEM_FORCED_OUTCOME_DISABLED, /* 403 */
+    PROBLEM_NOT_FOUND,               /* 404 */
+    PROBLEM_METHOD_NOT_ALLOWED,      /* 405 + Allow */
+    PROBLEM_NOT_ACCEPTABLE,          /* 406 */
+    PROBLEM_REQUEST_TIMEOUT,         /* 408 */
+    PROBLEM_IDEMPOTENCY_IN_FLIGHT,   /* 409 + Retry-After */
+    PROBLEM_ALREADY_RESOLVED,        /* 409 */
+    PROBLEM_LENGTH_REQUIRED,         /* 411 */
+    PROBLEM_CONTENT_TOO_LARGE,       /* 413 */
+    PROBLEM_URI_TOO_LONG,            /* 414 */
+    PROBLEM_UNSUPPORTED_MEDIA_TYPE,  /* 415 + Accept */
+    PROBLEM_EXPECTATION_FAILED,      /* 417 */
+    PROBLEM_INVALID_PARAMETER,       /* 422 */
+    PROBLEM_IDEMPOTENCY_KEY_REUSED,  /* 422 */
+    PROBLEM_PAN_DETECTED,            /* 422 */
+    PROBLEM_HEADERS_TOO_LARGE,       /* 431 */
+    PROBLEM_INTERNAL,                /* 500 */
+    PROBLEM_NOT_IMPLEMENTED,         /* 501 */
+    PROBLEM_OVERLOADED,              /* 503 + Retry-After */
+    PROBLEM_DATABASE_UNAVAILABLE,    /* 503 + Retry-After */
+    PROBLEM_DEADLINE_EXCEEDED,       /* 504 */
+    PROBLEM_VERSION_NOT_SUPPORTED,   /* 505 */
+};
+enum { PROBLEMS = PROBLEM_VERSION_NOT_SUPPORTED + 1, PROBLEM_ERRORS_MAX = 8 };
+
+struct problem_kind {
+    const char *slug; /* last part of type */
+    uint16_t status;
+    const char *title;
+    const char *error;   /* the legacy member */
+    const char *headers; /* extra header lines with CRLF, or "" */
+};
+const struct problem_kind *problem_kind(enum problem problem);
+/* The problem of a slug (http_refusal); PROBLEM_INTERNAL if unknown. */
+enum problem problem_of_slug(const char *slug);
+
+struct problem_error {
+    const char *pointer; /* JSON pointer or query parameter name */
+    const char *detail;
+};
+
+/* What this occurrence adds; zeroed is fine. Literals only: input never goes into an error answer.
+ */
+struct problem_details {
+    const char *detail;
+    struct problem_error errors[PROBLEM_ERRORS_MAX];
+    uint32_t error_count;
+    const char *mismatch; /* field name, NULL: none */
+    struct span headers;  /* more header lines */
+    bool close;
+};
+
+/* Writes the JSON object and a line feed. instance is the request's path (escaped), empty: left
+ * out. */
+void problem_write(struct buf *out, enum problem problem, const struct problem_details *details,
+                   struct span instance, const char *trace_id);
+/* Answers the exchange with it, notes the slug for the log. */
+void problem_respond(struct http_exchange *exchange, enum problem problem,
+                     const struct problem_details *details);
+
+#endif

@@ -1,0 +1,167 @@
+/*
+ * main: the subcommands. `serve` is service.c.
+ *
+ * Exit codes: 0 done or drained in order, 1 failed, 64 wrong usage, 78 wrong configuration
+ * (sysexits).
+ */
+#include "core/config.h"
+#include "core/process.h"
+#include "core/secret.h"
+#include "http/main/healthcheck.h"
+#include "http/main/service.h"
+#include "pool/migrate.h"
+#include "pool/pg_pool.h"
+#include "revision.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 64,
+    EXIT_CONFIG = 78,
+    MAIN_MESSAGE_BYTES = 8192,
+    MAIN_PORT_DEFAULT = 8080
+};
+
+static const char *main_env(const char *name)
+{
+    return getenv(name);
+}
+
+/* Migrations need no API key, so their job need not be given one; the rule asks for some key. */
+static const char *main_env_without_key(const char *name)
+{
+    if (strcmp(name, "API_SECRET_KEY") == 0)
+        return "----------------------------------------------------------------";
+    return strncmp(name, "API_SECRET_KEY", strlen("API_SECRET_KEY")) == 0 ? NULL : getenv(name);
+}
+
+static void main_complain(struct span lines)
+{
+    while (lines.ptr != NULL) {
+        const struct span line = span_cut(&lines, '\n');
+        if (line.len > 0)
+            fprintf(stderr, "payment-latency-api: %.*s\n", (int)line.len, line.ptr);
+    }
+}
+
+/* False: told on stderr. */
+static bool main_load(struct config *config, config_env_fn *env, struct buf *warnings)
+{
+    char storage[MAIN_MESSAGE_BYTES];
+    struct buf errors;
+    buf_init(&errors, storage, sizeof(storage));
+    bool valid = config_load(config, env, &errors, warnings) == ERR_OK;
+    if (valid) {
+        const bool tls_required = !config_is_dev(config) && !config->database_tls_insecure;
+        buf_add(&errors, SPAN("DATABASE_URL: "));
+        valid = pg_url_check(config->database_url, tls_required, &errors) == ERR_OK;
+    }
+    if (!valid)
+        main_complain(buf_span(&errors));
+    return valid;
+}
+
+static int main_serve(struct config *config, struct buf *warnings)
+{
+    if (!main_load(config, main_env, warnings))
+        return EXIT_CONFIG;
+    return service_run(config, buf_span(warnings));
+}
+
+static int main_migrate(struct config *config, struct buf *warnings)
+{
+    if (!main_load(config, main_env_without_key, warnings))
+        return EXIT_CONFIG;
+    main_complain(buf_span(warnings));
+    const struct migrate_options options = {.database_url = config->database_url,
+                                            .region = config->region};
+    return migrate_run(&options, stdout, stderr) == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
+static int main_check(struct config *config, struct buf *warnings)
+{
+    if (!main_load(config, main_env, warnings))
+        return EXIT_CONFIG;
+    main_complain(buf_span(warnings));
+    config_print(config, stdout);
+    return EXIT_OK;
+}
+
+/* Reads PORT alone: the check of a container must not need its secrets. */
+static int main_healthcheck(void)
+{
+    uint64_t port = MAIN_PORT_DEFAULT;
+    const char *text = getenv("PORT");
+    if (text != NULL && text[0] != '\0' && !span_parse_u64(span_of(text), UINT16_MAX, &port)) {
+        main_complain(SPAN("PORT: is not a port"));
+        return EXIT_CONFIG;
+    }
+    return healthcheck_run((uint16_t)port);
+}
+
+static int main_version(void)
+{
+    printf("payment-latency-api %s (revision %s, %s)\n", PROJECT_VERSION, PROJECT_REVISION,
+           PROJECT_COMPILER);
+    return EXIT_OK;
+}
+
+static void main_usage(FILE *out)
+{
+    fputs("usage: payment-latency-api [serve|migrate|check|healthcheck|version|--help]\n\n"
+          "  serve        answer payments (default); SIGTERM drains, SIGHUP reads secret files "
+          "again\n"
+          "  migrate      bring the database's schema up to this version, then exit\n"
+          "  check        print the effective settings, secrets masked; exit 78 if one is wrong\n"
+          "  healthcheck  exit 0 if the service on this host's PORT is alive\n"
+          "  version      print what this binary is\n\n"
+          "Settings are environment variables; NAME_FILE names a file that holds NAME's value.\n\n",
+          out);
+}
+
+static int main_run(const char *command, struct config *config)
+{
+    char storage[MAIN_MESSAGE_BYTES];
+    struct buf warnings;
+    buf_init(&warnings, storage, sizeof(storage));
+    if (strcmp(command, "serve") == 0)
+        return main_serve(config, &warnings);
+    if (strcmp(command, "migrate") == 0)
+        return main_migrate(config, &warnings);
+    if (strcmp(command, "check") == 0)
+        return main_check(config, &warnings);
+    if (strcmp(command, "healthcheck") == 0)
+        return main_healthcheck();
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
+        return main_version();
+    if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
+        main_usage(stdout);
+        config_print_help(stdout);
+        return EXIT_OK;
+    }
+    main_complain(SPAN("unknown subcommand"));
+    main_usage(stderr);
+    return EXIT_USAGE;
+}
+
+int main(int argument_count, char **arguments)
+{
+    process_harden();
+    if (argument_count > 2) {
+        main_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (secret_init() != ERR_OK) {
+        main_complain(SPAN("no randomness: libsodium cannot start"));
+        return EXIT_FAILED;
+    }
+    struct config config = {0};
+    secret_protect(&config, sizeof(config));
+    const int status = main_run(argument_count == 2 ? arguments[1] : "serve", &config);
+    config_wipe(&config);
+    return status;
+}

@@ -1,0 +1,291 @@
+#include "http/server/http_conn.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { LINGER_READ_BYTES = 16 * 1024, CROWDED_READ_BYTES = 4096 };
+
+const char *http_conn_state_name(enum http_conn_state state)
+{
+    switch (state) {
+    case HTTP_CONN_FREE:
+        return "free";
+    case HTTP_CONN_HANDSHAKE:
+        return "handshake";
+    case HTTP_CONN_IDLE:
+        return "idle";
+    case HTTP_CONN_HEAD:
+        return "head";
+    case HTTP_CONN_BODY:
+        return "body";
+    case HTTP_CONN_HANDLING:
+        return "handling";
+    case HTTP_CONN_WRITING:
+        return "writing";
+    case HTTP_CONN_LINGER:
+        return "linger";
+    case HTTP_CONN_ORPHAN:
+        return "orphan";
+    }
+    UNREACHABLE();
+}
+
+void http_conn_set_state(struct http_conn *conn, enum http_conn_state next)
+{
+    struct http_server *server = conn->server;
+    list_remove(&server->lists[conn->state], &conn->node);
+    list_push_back(&server->lists[next], &conn->node);
+    conn->state = (uint8_t)next;
+    conn->since_us = reactor_now_us(server->reactor);
+}
+
+void http_conn_close(struct http_conn *conn, enum http_close_reason reason)
+{
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    if (conn->state != HTTP_CONN_LINGER)
+        conn->close_reason = (uint8_t)reason;
+}
+
+/* ---- the end of a connection ---- */
+
+/* Whether our side ends in order, so that a TLS client can tell it from a cut. */
+static bool ends_in_order(const struct http_conn *conn)
+{
+    return conn->state != HTTP_CONN_LINGER && conn->close_reason != HTTP_CLOSE_RESET &&
+           conn->close_reason != HTTP_CLOSE_WRITE_TIMEOUT;
+}
+
+static void drop_socket(struct http_conn *conn)
+{
+    const int fd = conn->io.fd;
+    if (ends_in_order(conn))
+        conn->ops->end(conn->transport, fd);
+    reactor_remove(conn->server->reactor, &conn->io);
+    close(fd);
+    conn->server->stats.closed_total[conn->close_reason]++;
+}
+
+/* True: nothing of the request is left. False: its handler still owes an answer. */
+static bool abandon_request(struct http_conn *conn)
+{
+    struct http_exchange *exchange = conn->exchange;
+    if (exchange == NULL)
+        return true;
+    if (conn->state == HTTP_CONN_HANDLING && !exchange->answered) {
+        const struct http_route *route = &conn->server->router.routes[exchange->route];
+        CHECK(route->on_abandon != NULL);
+        if (!route->on_abandon(route->app, exchange))
+            return false;
+    }
+    if (exchange->begun)
+        http_exchange_finish(exchange, true);
+    http_exchange_return(exchange);
+    return true;
+}
+
+void http_conn_settle(struct http_conn *conn)
+{
+    if (!conn->closing)
+        return;
+    if (conn->state != HTTP_CONN_ORPHAN) {
+        drop_socket(conn);
+        if (!abandon_request(conn)) {
+            conn->closing = false;
+            http_conn_set_state(conn, HTTP_CONN_ORPHAN);
+            return;
+        }
+    }
+    http_server_give_slot(conn->server, conn);
+}
+
+/* ---- lingering ---- */
+
+/* Our last byte is sent; what the client still sends is thrown away so that it can read our answer
+ * (RFC 9112 section 9.6). */
+void http_conn_linger(struct http_conn *conn, enum http_close_reason reason)
+{
+    if (conn->exchange != NULL)
+        http_exchange_return(conn->exchange);
+    conn->close_reason = (uint8_t)reason;
+    conn->linger_bytes = 0;
+    conn->ops->end(conn->transport, conn->io.fd);
+    http_conn_set_state(conn, HTTP_CONN_LINGER);
+    reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+}
+
+static void discard_input(struct http_conn *conn)
+{
+    char trash[LINGER_READ_BYTES];
+    size_t count = 0;
+    switch (conn->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
+    case TRANSPORT_OK:
+        conn->linger_bytes += (uint32_t)count;
+        if (conn->linger_bytes > HTTP_LINGER_BYTES_MAX)
+            http_conn_close(conn, HTTP_CLOSE_REFUSED);
+        break;
+    case TRANSPORT_WANT_READ:
+    case TRANSPORT_WANT_WRITE:
+        break;
+    case TRANSPORT_END:
+    case TRANSPORT_FAILED:
+        http_conn_close(conn, HTTP_CLOSE_REFUSED);
+        break;
+    }
+}
+
+/* No exchange is free: a ready-made 503, as cheap as it can be. */
+void http_conn_refuse_crowded(struct http_conn *conn)
+{
+    struct http_server *server = conn->server;
+    char trash[CROWDED_READ_BYTES];
+    size_t count = 0;
+    switch (conn->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
+    case TRANSPORT_OK:
+        break;
+    case TRANSPORT_WANT_READ:
+    case TRANSPORT_WANT_WRITE:
+        return;
+    case TRANSPORT_END:
+        http_conn_close(conn, HTTP_CLOSE_PEER);
+        return;
+    case TRANSPORT_FAILED:
+        http_conn_close(conn, HTTP_CLOSE_RESET);
+        return;
+    }
+    (void)conn->ops->write(conn->transport, conn->io.fd, server->crowded, server->crowded_len,
+                           &count);
+    http_server_count_crowded(server, conn);
+    http_conn_linger(conn, HTTP_CLOSE_CROWDED);
+}
+
+/* ---- entries ---- */
+
+static void shake_hands(struct http_conn *conn)
+{
+    switch (conn->ops->handshake(conn->transport, conn->io.fd)) {
+    case TRANSPORT_OK:
+        http_conn_set_state(conn, HTTP_CONN_IDLE);
+        reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+        break;
+    case TRANSPORT_WANT_READ:
+        reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+        break;
+    case TRANSPORT_WANT_WRITE:
+        reactor_watch(conn->server->reactor, &conn->io, REACTOR_WRITE);
+        break;
+    case TRANSPORT_END:
+    case TRANSPORT_FAILED:
+        http_conn_close(conn, HTTP_CLOSE_HANDSHAKE);
+        break;
+    }
+}
+
+static void on_ready(struct reactor_io *io, uint32_t events)
+{
+    struct http_conn *conn = container_of(io, struct http_conn, io);
+    switch ((enum http_conn_state)conn->state) {
+    case HTTP_CONN_HANDSHAKE:
+        shake_hands(conn);
+        break;
+    case HTTP_CONN_IDLE:
+    case HTTP_CONN_HEAD:
+    case HTTP_CONN_BODY:
+        if (conn->exchange == NULL || !list_node_linked(&conn->exchange->node))
+            http_dialog_read(conn);
+        break;
+    case HTTP_CONN_HANDLING:
+        /* A client that ends only its own side still gets its answer; one that is gone does not. */
+        if ((events & REACTOR_FAILED) != 0)
+            http_conn_close(conn, HTTP_CLOSE_RESET);
+        else
+            reactor_watch(conn->server->reactor, io, 0);
+        break;
+    case HTTP_CONN_WRITING:
+        http_dialog_write(conn);
+        break;
+    case HTTP_CONN_LINGER:
+        discard_input(conn);
+        break;
+    case HTTP_CONN_FREE:
+    case HTTP_CONN_ORPHAN:
+        UNREACHABLE();
+    }
+    http_conn_settle(conn);
+}
+
+bool http_conn_open(struct http_server *server, const struct http_socket *socket)
+{
+    struct http_conn *conn = http_server_take_slot(server);
+    if (conn == NULL)
+        return false;
+    conn->io = (struct reactor_io){.fd = socket->fd, .on_ready = on_ready};
+    conn->ops = socket->ops;
+    conn->transport = socket->transport;
+    conn->exchange = NULL;
+    conn->closing = false;
+    conn->served = false;
+    memcpy(conn->peer, socket->peer, sizeof conn->peer);
+    if (reactor_add(server->reactor, &conn->io, REACTOR_READ) != ERR_OK) {
+        conn->io.fd = -1;
+        http_server_give_slot(server, conn);
+        return false;
+    }
+    server->stats.accepted_total++;
+    http_conn_set_state(conn, HTTP_CONN_HANDSHAKE);
+    shake_hands(conn);
+    http_conn_settle(conn);
+    return true;
+}
+
+void http_conn_resume(struct http_conn *conn)
+{
+    http_dialog_resume(conn);
+    http_conn_settle(conn);
+}
+
+void http_conn_answered(struct http_conn *conn)
+{
+    if (conn->state == HTTP_CONN_ORPHAN) {
+        http_exchange_finish(conn->exchange, true);
+        http_exchange_return(conn->exchange);
+        conn->closing = true;
+    } else {
+        CHECK(conn->state == HTTP_CONN_HANDLING);
+        http_dialog_write_later(conn);
+    }
+    http_conn_settle(conn);
+}
+
+void http_conn_expire(struct http_conn *conn)
+{
+    const struct http_refusal slow = {408, "request-timeout",
+                                      "The request did not arrive in time."};
+    switch ((enum http_conn_state)conn->state) {
+    case HTTP_CONN_HANDSHAKE:
+        http_conn_close(conn, HTTP_CLOSE_HANDSHAKE);
+        break;
+    case HTTP_CONN_IDLE:
+        http_conn_close(conn, conn->server->draining ? HTTP_CLOSE_DRAIN : HTTP_CLOSE_IDLE_TIMEOUT);
+        break;
+    case HTTP_CONN_HEAD:
+    case HTTP_CONN_BODY:
+        conn->close_reason =
+            conn->state == HTTP_CONN_HEAD ? HTTP_CLOSE_HEAD_TIMEOUT : HTTP_CLOSE_BODY_TIMEOUT;
+        http_dialog_refuse(conn, &slow);
+        http_dialog_write(conn);
+        break;
+    case HTTP_CONN_WRITING:
+        http_conn_close(conn, HTTP_CLOSE_WRITE_TIMEOUT);
+        break;
+    case HTTP_CONN_LINGER:
+        http_conn_close(conn, HTTP_CLOSE_REFUSED);
+        break;
+    case HTTP_CONN_FREE:
+    case HTTP_CONN_HANDLING:
+    case HTTP_CONN_ORPHAN:
+        UNREACHABLE();
+    }
+    http_conn_settle(conn);
+}

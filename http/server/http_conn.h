@@ -1,0 +1,195 @@
+/*
+ * http_conn: one connection as a state machine, and the exchange it borrows while it is at work.
+ *
+ * Private to http_server, http_conn, http_dialog, http_exchange and http_listener. Rules: state
+ * changes only in http_conn_set_state(); whoever finds that a connection must end calls
+ * http_conn_close(), which only marks it; http_conn_settle(), the last act of every entry from
+ * outside (readiness, sweep, late answer, turn end), frees it. An answer that the kernel takes at
+ * once goes from HANDLING to IDLE; WRITING is where the rest of one waits.
+ */
+#ifndef HTTP_SERVER_HTTP_CONN_H
+#define HTTP_SERVER_HTTP_CONN_H
+
+#include "core/clock.h"
+#include "core/list.h"
+#include "core/reactor.h"
+#include "http/server/http_router.h"
+#include "http/server/http_server.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+
+enum {
+    HTTP_READ_AHEAD_BYTES = 4096,          /* pipelined requests behind the current one */
+    HTTP_LINGER_BYTES_MAX = 1024 * 1024,   /* thrown away before a refused client is cut */
+    HTTP_SWEEP_US = 100 * CLOCK_US_PER_MS, /* how late a deadline may be noticed */
+    HTTP_EVICT_AFTER_US = CLOCK_US_PER_S,  /* idle or reading so long: may be closed for another */
+    HTTP_ACCEPT_RETRY_US = 500 * CLOCK_US_PER_MS, /* after running out of descriptors */
+    HTTP_STATUS_MIN = 100,
+    HTTP_STATUS_MAX = 599,
+    HTTP_STATUSES = HTTP_STATUS_MAX - HTTP_STATUS_MIN + 1,
+    HTTP_STATUS_CLIENT_GONE = 499, /* for the access log only: the client left before its answer */
+};
+
+#define HTTP_NO_REQUEST_ID "00000000000000000000000000000000"
+
+struct http_conn {
+    struct reactor_io io;
+    struct list_node node; /* on the list of its state */
+    struct http_server *server;
+    const struct transport_ops *ops;
+    struct transport *transport;
+    struct http_exchange *exchange; /* NULL while idle, lingering or in the handshake */
+    uint64_t since_us;              /* when the state was entered */
+    uint32_t linger_bytes;
+    uint8_t state, close_reason;
+    bool closing; /* http_conn_settle() will free it */
+    bool served;  /* it has had an answer */
+    char peer[INET6_ADDRSTRLEN];
+};
+static_assert(sizeof(struct http_conn) <= 192, "an idle connection must stay cheap");
+
+struct http_exchange {
+    struct list_node node; /* on the free list, or on the server's list of work left over */
+    struct http_server *server;
+    struct http_conn *conn; /* NULL while free */
+    uint32_t index, route;
+    uint64_t started_us;
+    struct span param;
+    /* the answer */
+    char *out; /* the exchange's own buffer, or a large one */
+    size_t out_len, out_sent, body_len;
+    uint64_t duration_us;
+    uint16_t status;
+    bool begun; /* id, note and route are set */
+    bool has_request;
+    bool in_handler; /* on_request is running: http_respond() only stages */
+    bool answered;   /* out holds the answer */
+    bool interim;    /* out holds "100 Continue" */
+    bool last;       /* the connection ends after this answer */
+    bool refused;    /* the server's own answer */
+    char request_id[HTTP_REQUEST_ID_LEN + 1];
+    struct http_note note;
+    struct http_parser parser;
+    char answer[HTTP_ANSWER_BYTES];
+    char input[]; /* header_bytes_max + body_bytes_max + HTTP_READ_AHEAD_BYTES */
+};
+
+struct http_listener {
+    struct reactor_io io;
+    struct http_server *server;
+    const struct transport_ops *ops;
+    uint16_t port;
+};
+
+struct http_server {
+    struct reactor *reactor;
+    struct http_server_config config;
+    struct http_router router;
+
+    struct list lists[HTTP_CONN_STATES]; /* by state; FREE holds slots that were used before */
+    struct http_conn *conns;
+    uint32_t conns_touched; /* slots from here on were never used and hold no memory */
+
+    struct list free_exchanges; /* last in, first out: few pages stay warm */
+    struct list leftovers;      /* exchanges whose input holds more than one wake-up may serve */
+    char *exchanges;
+    size_t exchange_stride, input_bytes;
+    uint32_t exchanges_touched, large_answers;
+
+    struct http_listener listeners[HTTP_LISTENERS_MAX];
+    uint32_t listener_count;
+    bool accept_paused;
+    uint64_t accept_retry_us, accept_logged_us;
+
+    struct reactor_timer sweep;
+    struct reactor_hook turn_end;
+    bool closing_after_answers, draining;
+
+    char date[CLOCK_HTTP_DATE_LEN];
+    uint64_t date_us; /* monotonic time of the last refresh */
+    char crowded[1024];
+    size_t crowded_len, crowded_body_len;
+
+    struct http_server_stats stats;
+    uint64_t *counts;             /* [route_count + 1][HTTP_METHODS][HTTP_STATUSES] */
+    struct histogram *histograms; /* [route_count + 1][HTTP_METHODS] */
+};
+
+/* ---- http_conn.c ---- */
+
+/* A connected descriptor and who is at its other end. */
+struct http_socket {
+    int fd;
+    const struct transport_ops *ops;
+    struct transport *transport;
+    char peer[INET6_ADDRSTRLEN];
+};
+/* False: no slot, or no memory in the kernel; the descriptor stays the caller's. */
+bool http_conn_open(struct http_server *server, const struct http_socket *socket);
+void http_conn_set_state(struct http_conn *conn, enum http_conn_state next);
+/* Marks it; the first reason counts. */
+void http_conn_close(struct http_conn *conn, enum http_close_reason reason);
+/* Frees it if it is marked. Never touch the connection after this call. */
+void http_conn_settle(struct http_conn *conn);
+/* Its deadline in its state has passed. */
+void http_conn_expire(struct http_conn *conn);
+/* Goes on with input that is already here. */
+void http_conn_resume(struct http_conn *conn);
+/* The handler answered later: sends what was staged. */
+void http_conn_answered(struct http_conn *conn);
+
+/* Nothing more will be sent: waits until the client has read, within limits. Gives the exchange
+ * back. */
+void http_conn_linger(struct http_conn *conn, enum http_close_reason reason);
+/* No exchange is free: answers with a ready-made 503. */
+void http_conn_refuse_crowded(struct http_conn *conn);
+
+/* ---- http_dialog.c: read, parse, handle, write; may mark the connection, never frees it ---- */
+
+void http_dialog_read(struct http_conn *conn);
+/* Goes on with input that is already here. */
+void http_dialog_resume(struct http_conn *conn);
+/* Sends what is staged, then goes on with input that is here. */
+void http_dialog_write(struct http_conn *conn);
+/* The same, but what is here waits for the end of the turn: no handler is called inside this
+ * call. */
+void http_dialog_write_later(struct http_conn *conn);
+/* Stages the answer to input that cannot be a request; the connection ends after it. */
+void http_dialog_refuse(struct http_conn *conn, const struct http_refusal *refusal);
+
+/* ---- http_exchange.c ---- */
+
+/* NULL when every one is at work. */
+struct http_exchange *http_exchange_borrow(struct http_server *server, struct http_conn *conn);
+void http_exchange_return(struct http_exchange *exchange);
+/* A request's head is complete, or (has_request false) never will be: id, note, route. */
+void http_exchange_begin(struct http_exchange *exchange, bool has_request);
+/* The request is answered, or lost: counts it, tells on_finished. */
+void http_exchange_finish(struct http_exchange *exchange, bool dropped);
+/* Ready for the next request of the same connection. */
+void http_exchange_next(struct http_exchange *exchange);
+/* The server's own answer. */
+void http_exchange_refuse(struct http_exchange *exchange, enum problem problem, const char *detail,
+                          bool last);
+/* Counts an answer that no exchange was free for. */
+void http_server_count_crowded(struct http_server *server, const struct http_conn *conn);
+
+/* ---- http_listener.c ---- */
+
+void http_listener_pause(struct http_server *server, uint64_t retry_us);
+/* A slot is free, or it is time to try again. */
+void http_listener_resume(struct http_server *server);
+/* Takes what is in the backlog, then stops. */
+void http_listener_close_all(struct http_server *server);
+
+/* ---- http_server.c ---- */
+
+/* A free slot, or the one of a connection that was idle for long; NULL when there is none. */
+struct http_conn *http_server_take_slot(struct http_server *server);
+/* Deadlines and pauses are looked at every HTTP_SWEEP_US while there are any. */
+void http_server_arm_sweep(struct http_server *server);
+bool http_server_has_slot(const struct http_server *server);
+void http_server_give_slot(struct http_server *server, struct http_conn *conn);
+
+#endif

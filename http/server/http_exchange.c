@@ -1,0 +1,354 @@
+#include "core/clock.h"
+#include "http/server/http_answer.h"
+#include "http/server/http_conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static struct http_exchange *exchange_at(struct http_server *server, uint32_t index)
+{
+    return (struct http_exchange *)(void *)(server->exchanges +
+                                            (size_t)index * server->exchange_stride);
+}
+
+struct http_exchange *http_exchange_borrow(struct http_server *server, struct http_conn *conn)
+{
+    CHECK(conn->exchange == NULL);
+    struct http_exchange *exchange;
+    struct list_node *node = list_pop_front(&server->free_exchanges);
+    if (node != NULL) {
+        exchange = container_of(node, struct http_exchange, node);
+    } else {
+        if (server->exchanges_touched == server->config.exchange_max)
+            return NULL;
+        exchange = exchange_at(server, server->exchanges_touched);
+        exchange->index = server->exchanges_touched++;
+        exchange->server = server;
+        exchange->out = exchange->answer;
+        exchange->route = server->router.count;
+        http_parser_init(&exchange->parser, &server->config.limits, exchange->input,
+                         server->input_bytes);
+    }
+    CHECK(exchange->conn == NULL);
+    CHECK(!exchange->begun);
+    exchange->conn = conn;
+    exchange->started_us = reactor_now_us(server->reactor);
+    conn->exchange = exchange;
+    return exchange;
+}
+
+static void drop_large(struct http_exchange *exchange)
+{
+    if (exchange->out == exchange->answer)
+        return;
+    free(exchange->out);
+    exchange->out = exchange->answer;
+    exchange->server->large_answers--;
+}
+
+/* Everything a request leaves behind but its input. */
+static void forget_request(struct http_exchange *exchange)
+{
+    drop_large(exchange);
+    exchange->out_len = 0;
+    exchange->out_sent = 0;
+    exchange->body_len = 0;
+    exchange->route = exchange->server->router.count;
+    exchange->status = 0;
+    exchange->begun = false;
+    exchange->answered = false;
+    exchange->interim = false;
+    exchange->last = false;
+    exchange->refused = false;
+}
+
+void http_exchange_return(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    CHECK(!exchange->in_handler);
+    forget_request(exchange);
+    if (list_node_linked(&exchange->node))
+        list_remove(&server->leftovers, &exchange->node);
+    /* Nothing of one client's bytes may be seen by the next. */
+    if (http_parser_started(&exchange->parser) || exchange->parser.filled > 0)
+        http_parser_init(&exchange->parser, &server->config.limits, exchange->input,
+                         server->input_bytes);
+    exchange->conn->exchange = NULL;
+    exchange->conn = NULL;
+    list_push_front(&server->free_exchanges, &exchange->node);
+}
+
+void http_exchange_next(struct http_exchange *exchange)
+{
+    forget_request(exchange);
+    exchange->started_us = reactor_now_us(exchange->server->reactor);
+    http_parser_next(&exchange->parser);
+}
+
+/* ---- the beginning of a request ---- */
+
+static bool is_lower_hex(struct span text, bool *all_zero)
+{
+    *all_zero = true;
+    for (size_t i = 0; i < text.len; i++) {
+        const char byte = text.ptr[i];
+        if (!((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f')))
+            return false;
+        *all_zero = *all_zero && byte == '0';
+    }
+    return true;
+}
+
+/* W3C Trace Context: version-traceid-parentid-flags. A later version may be longer; its start is
+ * the same. */
+static bool parse_traceparent(struct span text, struct span *trace_id)
+{
+    enum { LEN = 55, TRACE_AT = 3, PARENT_AT = 36, FLAGS_AT = 53 };
+    bool zero;
+    if (text.len < LEN || text.ptr[2] != '-' || text.ptr[35] != '-' || text.ptr[52] != '-')
+        return false;
+    const struct span version = {text.ptr, 2};
+    const struct span parent = {text.ptr + PARENT_AT, 16}, flags = {text.ptr + FLAGS_AT, 2};
+    *trace_id = (struct span){text.ptr + TRACE_AT, HTTP_REQUEST_ID_LEN};
+    if (!is_lower_hex(version, &zero) || span_equal(version, SPAN("ff")))
+        return false;
+    if (zero ? text.len != LEN : text.len > LEN && text.ptr[LEN] != '-')
+        return false;
+    if (!is_lower_hex(*trace_id, &zero) || zero || !is_lower_hex(parent, &zero) || zero)
+        return false;
+    return is_lower_hex(flags, &zero);
+}
+
+static void set_request_id(struct http_exchange *exchange)
+{
+    uint32_t count = 0;
+    struct span trace_id;
+    const struct span traceparent =
+        http_request_header(&exchange->parser.request, SPAN("traceparent"), &count);
+    struct buf id;
+    buf_init(&id, exchange->request_id, HTTP_REQUEST_ID_LEN);
+    if (count == 1 && parse_traceparent(traceparent, &trace_id)) {
+        buf_add(&id, trace_id);
+    } else {
+        uint8_t random[HTTP_REQUEST_ID_LEN / 2];
+        secret_random(random, sizeof random);
+        buf_add_hex(&id, random, sizeof random);
+    }
+    exchange->request_id[HTTP_REQUEST_ID_LEN] = '\0';
+}
+
+void http_exchange_begin(struct http_exchange *exchange, bool has_request)
+{
+    CHECK(!exchange->begun);
+    exchange->begun = true;
+    exchange->has_request = has_request;
+    exchange->note = (struct http_note){0};
+    const struct http_match match =
+        http_router_match(&exchange->server->router, exchange->parser.request.path);
+    exchange->route = match.route;
+    exchange->param = match.param;
+    set_request_id(exchange);
+}
+
+/* ---- the answer ---- */
+
+static struct span cached_date(struct http_server *server)
+{
+    const uint64_t now_us = reactor_now_us(server->reactor);
+    if (server->date_us == 0 || now_us - server->date_us >= CLOCK_US_PER_S) {
+        struct buf date;
+        buf_init(&date, server->date, sizeof server->date);
+        clock_add_http_date(&date, clock_wall_us());
+        server->date_us = now_us;
+    }
+    return (struct span){.ptr = server->date, .len = sizeof server->date};
+}
+
+/* Room for an answer of that size at exchange->out; false: none to be had. */
+static bool make_room(struct http_exchange *exchange, size_t size)
+{
+    struct http_server *server = exchange->server;
+    if (size <= HTTP_ANSWER_BYTES)
+        return true;
+    if (size > HTTP_LARGE_ANSWER_BYTES_MAX || server->large_answers == HTTP_LARGE_ANSWERS_MAX)
+        return false;
+    char *large = malloc(size);
+    if (large == NULL)
+        return false;
+    exchange->out = large;
+    server->large_answers++;
+    return true;
+}
+
+static enum http_answer_connection connection_word(const struct http_exchange *exchange)
+{
+    if (exchange->last)
+        return HTTP_ANSWER_SAYS_CLOSE;
+    return exchange->parser.request.version_minor == 0 ? HTTP_ANSWER_SAYS_KEEP
+                                                       : HTTP_ANSWER_SAYS_NOTHING;
+}
+
+static void stage(struct http_exchange *exchange, const struct http_response *response)
+{
+    struct http_server *server = exchange->server;
+    const struct http_request *request = &exchange->parser.request;
+    const size_t body_len = request->method == HTTP_HEAD ? 0 : response->body.len;
+    const size_t size =
+        HTTP_ANSWER_HEAD_BYTES_MAX + response->content_type.len + response->headers.len + body_len;
+    if (!make_room(exchange, size)) {
+        http_exchange_refuse(exchange, PROBLEM_OVERLOADED, "The answer is too large right now.",
+                             false);
+        return;
+    }
+    exchange->last = response->close || !request->keep_alive || server->closing_after_answers ||
+                     server->draining;
+    struct buf out;
+    buf_init(&out, exchange->out, size > HTTP_ANSWER_BYTES ? size : HTTP_ANSWER_BYTES);
+    http_answer_add_head(&out, &(struct http_answer_head){
+                                   .response = response,
+                                   .date = cached_date(server),
+                                   .request_id = {exchange->request_id, HTTP_REQUEST_ID_LEN},
+                                   .connection = connection_word(exchange),
+                               });
+    buf_add(&out, (struct span){.ptr = response->body.ptr, .len = body_len});
+    CHECK(!out.overflow);
+    exchange->out_len = out.len;
+    exchange->out_sent = 0;
+    exchange->body_len = body_len;
+    exchange->status = response->status;
+    exchange->duration_us = clock_mono_us() - exchange->started_us;
+    exchange->answered = true;
+}
+
+void http_exchange_refuse(struct http_exchange *exchange, enum problem problem, const char *detail,
+                          bool last)
+{
+    char storage[HTTP_ALLOW_BYTES_MAX];
+    struct buf headers;
+    buf_init(&headers, storage, sizeof storage);
+    if (problem == PROBLEM_METHOD_NOT_ALLOWED)
+        http_router_add_allow(&exchange->server->router, exchange->route, &headers);
+    const bool was_in_handler = exchange->in_handler;
+    exchange->in_handler = true;
+    exchange->refused = true;
+    problem_respond(
+        exchange, problem,
+        &(struct problem_details){.detail = detail, .headers = buf_span(&headers), .close = last});
+    exchange->in_handler = was_in_handler;
+}
+
+void http_respond(struct http_exchange *exchange, const struct http_response *response)
+{
+    CHECK(exchange->begun);
+    CHECK(!exchange->answered);
+    CHECK(response->status >= 200);
+    CHECK(response->status <= HTTP_STATUS_MAX);
+    stage(exchange, response);
+    if (!exchange->in_handler)
+        http_conn_answered(exchange->conn);
+}
+
+/* ---- the end of a request ---- */
+
+static void count_answer(struct http_server *server, uint32_t route, enum http_method method,
+                         const struct http_exchange *exchange)
+{
+    if (route < server->router.count && server->router.routes[route].uncounted)
+        return;
+    const size_t row = (size_t)route * HTTP_METHODS + method;
+    server->counts[row * HTTP_STATUSES + exchange->status - HTTP_STATUS_MIN]++;
+    histogram_record(&server->histograms[row], exchange->duration_us);
+}
+
+static const char *endpoint_name(const struct http_server *server, uint32_t route)
+{
+    return route < server->router.count ? server->router.routes[route].path : "other";
+}
+
+void http_exchange_finish(struct http_exchange *exchange, bool dropped)
+{
+    struct http_server *server = exchange->server;
+    struct http_conn *conn = exchange->conn;
+    const struct http_request *request = &exchange->parser.request;
+    CHECK(exchange->begun);
+    if (exchange->answered) {
+        if (dropped)
+            server->stats.answers_dropped_total++;
+        count_answer(server, exchange->route, request->method, exchange);
+        if (exchange->refused)
+            server->stats.refused_total[exchange->status]++;
+    } else {
+        exchange->status = HTTP_STATUS_CLIENT_GONE;
+        exchange->duration_us = clock_mono_us() - exchange->started_us;
+    }
+    if (server->config.on_finished == NULL)
+        return;
+    server->config.on_finished(server->config.on_finished_owner,
+                               &(struct http_finished){
+                                   .request = exchange->has_request ? request : NULL,
+                                   .endpoint = endpoint_name(server, exchange->route),
+                                   .method = request->method,
+                                   .status = exchange->status,
+                                   .duration_us = exchange->duration_us,
+                                   .request_body_bytes = request->body.len,
+                                   .response_body_bytes = exchange->body_len,
+                                   .note = &exchange->note,
+                                   .request_id = exchange->request_id,
+                                   .peer = conn->peer,
+                                   .dropped = dropped,
+                               });
+}
+
+void http_server_count_crowded(struct http_server *server, const struct http_conn *conn)
+{
+    const struct http_note note = {.problem = problem_kind(PROBLEM_OVERLOADED)->slug};
+    const size_t row = (size_t)server->router.count * HTTP_METHODS + HTTP_OTHER;
+    server->counts[row * HTTP_STATUSES + 503 - HTTP_STATUS_MIN]++;
+    histogram_record(&server->histograms[row], 0);
+    server->stats.refused_total[503]++;
+    if (server->config.on_finished != NULL)
+        server->config.on_finished(server->config.on_finished_owner,
+                                   &(struct http_finished){
+                                       .endpoint = "other",
+                                       .method = HTTP_OTHER,
+                                       .status = 503,
+                                       .response_body_bytes = server->crowded_body_len,
+                                       .note = &note,
+                                       .request_id = HTTP_NO_REQUEST_ID,
+                                       .peer = conn->peer,
+                                   });
+}
+
+/* ---- the handler's view ---- */
+
+const struct http_request *http_exchange_request(const struct http_exchange *exchange)
+{
+    return &exchange->parser.request;
+}
+
+uint32_t http_exchange_index(const struct http_exchange *exchange)
+{
+    return exchange->index;
+}
+
+struct span http_exchange_param(const struct http_exchange *exchange)
+{
+    return exchange->param;
+}
+
+uint64_t http_exchange_started_us(const struct http_exchange *exchange)
+{
+    return exchange->started_us;
+}
+
+const char *http_exchange_request_id(const struct http_exchange *exchange)
+{
+    return exchange->request_id;
+}
+
+struct http_note *http_exchange_note(struct http_exchange *exchange)
+{
+    return &exchange->note;
+}

@@ -1,0 +1,386 @@
+#include "core/clock.h"
+#include "http/server/http_conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+const char *http_close_reason_name(enum http_close_reason reason)
+{
+    switch (reason) {
+    case HTTP_CLOSE_PEER:
+        return "peer";
+    case HTTP_CLOSE_PEER_MIDWAY:
+        return "peer_midway";
+    case HTTP_CLOSE_RESET:
+        return "reset";
+    case HTTP_CLOSE_ASKED:
+        return "asked";
+    case HTTP_CLOSE_REFUSED:
+        return "refused";
+    case HTTP_CLOSE_IDLE_TIMEOUT:
+        return "idle_timeout";
+    case HTTP_CLOSE_HEAD_TIMEOUT:
+        return "head_timeout";
+    case HTTP_CLOSE_BODY_TIMEOUT:
+        return "body_timeout";
+    case HTTP_CLOSE_WRITE_TIMEOUT:
+        return "write_timeout";
+    case HTTP_CLOSE_HANDSHAKE:
+        return "handshake";
+    case HTTP_CLOSE_CROWDED:
+        return "crowded";
+    case HTTP_CLOSE_DRAIN:
+        return "drain";
+    }
+    UNREACHABLE();
+}
+
+/* ---- memory: address space now, pages when a slot is used for the first time ---- */
+
+static void *map_zeroed(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void unmap(void *memory, size_t size)
+{
+    if (memory != NULL)
+        (void)munmap(memory, size);
+}
+
+static size_t conns_bytes(const struct http_server *server)
+{
+    return (size_t)server->config.conn_max * sizeof(struct http_conn);
+}
+
+static size_t exchanges_bytes(const struct http_server *server)
+{
+    return (size_t)server->config.exchange_max * server->exchange_stride;
+}
+
+static size_t count_rows(const struct http_server *server)
+{
+    return ((size_t)server->router.count + 1) * HTTP_METHODS;
+}
+
+static size_t counts_bytes(const struct http_server *server)
+{
+    return count_rows(server) * HTTP_STATUSES * sizeof(uint64_t);
+}
+
+static size_t histograms_bytes(const struct http_server *server)
+{
+    return count_rows(server) * sizeof(struct histogram);
+}
+
+/* ---- deadlines ---- */
+
+/* 0: no deadline. Constant for each state, so the list of a state is sorted by due time. */
+static uint64_t state_timeout_us(const struct http_server *server, enum http_conn_state state)
+{
+    const struct http_server_config *config = &server->config;
+    switch (state) {
+    case HTTP_CONN_HANDSHAKE:
+    case HTTP_CONN_HEAD:
+        return (uint64_t)config->head_timeout_ms * CLOCK_US_PER_MS;
+    case HTTP_CONN_IDLE:
+        return (uint64_t)(server->draining ? HTTP_DRAIN_FRESH_MS : config->idle_timeout_ms) *
+               CLOCK_US_PER_MS;
+    case HTTP_CONN_BODY:
+        return (uint64_t)config->body_timeout_ms * CLOCK_US_PER_MS;
+    case HTTP_CONN_WRITING:
+        return (uint64_t)config->write_timeout_ms * CLOCK_US_PER_MS;
+    case HTTP_CONN_LINGER:
+        return (uint64_t)config->linger_timeout_ms * CLOCK_US_PER_MS;
+    case HTTP_CONN_FREE:
+    case HTTP_CONN_HANDLING:
+    case HTTP_CONN_ORPHAN:
+        return 0;
+    }
+    UNREACHABLE();
+}
+
+static struct http_conn *first_in(const struct http_server *server, enum http_conn_state state)
+{
+    struct list_node *node = list_first(&server->lists[state]);
+    return node == NULL ? NULL : container_of(node, struct http_conn, node);
+}
+
+static void expire_state(struct http_server *server, enum http_conn_state state)
+{
+    const uint64_t timeout_us = state_timeout_us(server, state);
+    const uint64_t now_us = reactor_now_us(server->reactor);
+    struct http_conn *conn;
+    while (timeout_us > 0 && (conn = first_in(server, state)) != NULL &&
+           now_us - conn->since_us >= timeout_us)
+        http_conn_expire(conn);
+}
+
+/* One that has been idle for long; NULL: there is none. */
+static struct http_conn *evictable(const struct http_server *server)
+{
+    struct http_conn *conn = first_in(server, HTTP_CONN_IDLE);
+    if (conn == NULL || reactor_now_us(server->reactor) - conn->since_us < HTTP_EVICT_AFTER_US)
+        return NULL;
+    return conn;
+}
+
+void http_server_arm_sweep(struct http_server *server)
+{
+    if (!reactor_timer_is_set(&server->sweep))
+        reactor_timer_set(server->reactor, &server->sweep,
+                          reactor_now_us(server->reactor) + HTTP_SWEEP_US);
+}
+
+static void on_sweep(struct reactor_timer *timer)
+{
+    struct http_server *server = container_of(timer, struct http_server, sweep);
+    for (unsigned state = 0; state < HTTP_CONN_STATES; state++)
+        expire_state(server, (enum http_conn_state)state);
+    if (server->accept_paused && http_server_has_slot(server) &&
+        reactor_now_us(server->reactor) >= server->accept_retry_us)
+        http_listener_resume(server);
+    if (!http_server_quiet(server) || server->accept_paused)
+        http_server_arm_sweep(server);
+}
+
+/* ---- work left over by HTTP_REQUESTS_PER_WAKE ---- */
+
+static void on_turn_end(struct reactor_hook *hook)
+{
+    struct http_server *server = container_of(hook, struct http_server, turn_end);
+    /* Only what is there now: a connection that leaves more behind has its turn in the next one. */
+    for (uint32_t left = server->leftovers.count; left > 0; left--) {
+        struct list_node *node = list_pop_front(&server->leftovers);
+        if (node == NULL)
+            break;
+        http_conn_resume(container_of(node, struct http_exchange, node)->conn);
+    }
+}
+
+/* ---- life ---- */
+
+static void prepare_crowded(struct http_server *server)
+{
+    const struct problem_kind *kind = problem_kind(PROBLEM_OVERLOADED);
+    const struct problem_details details = {.detail = "Too many requests are being served."};
+    char storage[512];
+    struct buf body, out;
+    buf_init(&body, storage, sizeof storage);
+    problem_write(&body, PROBLEM_OVERLOADED, &details, SPAN(""), HTTP_NO_REQUEST_ID);
+    CHECK(!body.overflow);
+    buf_init(&out, server->crowded, sizeof server->crowded);
+    buf_add(&out, SPAN("HTTP/1.1 503 Service Unavailable\r\n"
+                       "Content-Type: application/problem+json\r\nContent-Length: "));
+    buf_add_u64(&out, body.len);
+    buf_add(&out, SPAN("\r\nConnection: close\r\n"));
+    buf_add_text(&out, kind->headers);
+    buf_add(&out, SPAN("\r\n"));
+    buf_add(&out, buf_span(&body));
+    CHECK(!out.overflow);
+    server->crowded_len = out.len;
+    server->crowded_body_len = body.len;
+}
+
+/* False: no memory. */
+static bool allocate(struct http_server *server)
+{
+    server->conns = map_zeroed(conns_bytes(server));
+    server->exchanges = map_zeroed(exchanges_bytes(server));
+    server->counts = map_zeroed(counts_bytes(server));
+    server->histograms = map_zeroed(histograms_bytes(server));
+    return server->conns != NULL && server->exchanges != NULL && server->counts != NULL &&
+           server->histograms != NULL;
+}
+
+static void release(struct http_server *server)
+{
+    unmap(server->conns, conns_bytes(server));
+    unmap(server->exchanges, exchanges_bytes(server));
+    unmap(server->counts, counts_bytes(server));
+    unmap(server->histograms, histograms_bytes(server));
+    free(server);
+}
+
+enum err http_server_create(struct http_server **server, struct reactor *reactor,
+                            const struct http_server_config *config)
+{
+    CHECK(config->conn_max > 0);
+    CHECK(config->exchange_max > 0);
+    struct http_server *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return ERR_SYSTEM;
+    made->reactor = reactor;
+    made->config = *config;
+    http_router_init(&made->router, config->routes, config->route_count);
+    made->input_bytes = (size_t)config->limits.header_bytes_max + config->limits.body_bytes_max +
+                        HTTP_READ_AHEAD_BYTES;
+    /* An odd number of cache lines: exchanges do not share the sets of a cache. */
+    made->exchange_stride = ((sizeof(struct http_exchange) + made->input_bytes + 63) / 64 | 1) * 64;
+    if (!allocate(made)) {
+        release(made);
+        return ERR_SYSTEM;
+    }
+    for (unsigned state = 0; state < HTTP_CONN_STATES; state++)
+        list_init(&made->lists[state]);
+    list_init(&made->free_exchanges);
+    list_init(&made->leftovers);
+    made->sweep.on_due = on_sweep;
+    made->turn_end.on_turn_end = on_turn_end;
+    prepare_crowded(made);
+    reactor_hook_add(reactor, &made->turn_end);
+    *server = made;
+    return ERR_OK;
+}
+
+void http_server_destroy(struct http_server *server)
+{
+    if (server == NULL)
+        return;
+    http_listener_close_all(server);
+    for (unsigned state = HTTP_CONN_FREE + 1; state < HTTP_CONN_ORPHAN; state++) {
+        struct http_conn *conn;
+        while ((conn = first_in(server, (enum http_conn_state)state)) != NULL) {
+            http_conn_close(conn, HTTP_CLOSE_DRAIN);
+            http_conn_settle(conn);
+        }
+    }
+    reactor_timer_clear(server->reactor, &server->sweep);
+    reactor_hook_remove(server->reactor, &server->turn_end);
+    release(server);
+}
+
+enum err http_server_adopt(struct http_server *server, int fd, const struct transport_ops *ops,
+                           struct transport *transport)
+{
+    const struct http_socket socket = {.fd = fd, .ops = ops, .transport = transport};
+    return http_conn_open(server, &socket) ? ERR_OK : ERR_FULL;
+}
+
+/* ---- slots ---- */
+
+bool http_server_has_slot(const struct http_server *server)
+{
+    return server->lists[HTTP_CONN_FREE].count > 0 ||
+           server->conns_touched < server->config.conn_max || evictable(server) != NULL;
+}
+
+struct http_conn *http_server_take_slot(struct http_server *server)
+{
+    struct http_conn *conn = first_in(server, HTTP_CONN_FREE);
+    if (conn == NULL && server->conns_touched < server->config.conn_max) {
+        conn = &server->conns[server->conns_touched++];
+        conn->server = server;
+        list_push_back(&server->lists[HTTP_CONN_FREE], &conn->node);
+    }
+    if (conn == NULL) {
+        struct http_conn *idle = evictable(server);
+        if (idle == NULL)
+            return NULL;
+        http_conn_close(idle, HTTP_CLOSE_CROWDED);
+        http_conn_settle(idle);
+        conn = first_in(server, HTTP_CONN_FREE);
+        CHECK(conn != NULL);
+    }
+    http_server_arm_sweep(server);
+    return conn;
+}
+
+void http_server_give_slot(struct http_server *server, struct http_conn *conn)
+{
+    CHECK(conn->io.fd == -1);
+    CHECK(conn->exchange == NULL);
+    if (conn->state != HTTP_CONN_FREE)
+        http_conn_set_state(conn, HTTP_CONN_FREE);
+    if (server->accept_paused && server->accept_retry_us == 0)
+        http_listener_resume(server);
+}
+
+/* ---- drain ---- */
+
+void http_server_close_after_answers(struct http_server *server)
+{
+    server->closing_after_answers = true;
+}
+
+void http_server_drain(struct http_server *server)
+{
+    if (server->draining)
+        return;
+    server->closing_after_answers = true;
+    http_listener_close_all(server);
+    server->draining = true;
+    const struct list *idle = &server->lists[HTTP_CONN_IDLE];
+    struct list_node *next;
+    for (struct list_node *node = list_first(idle); node != NULL; node = next) {
+        next = list_next(idle, node);
+        struct http_conn *conn = container_of(node, struct http_conn, node);
+        if (conn->served)
+            http_conn_close(conn, HTTP_CLOSE_DRAIN);
+        http_conn_settle(conn);
+    }
+}
+
+bool http_server_quiet(const struct http_server *server)
+{
+    for (unsigned state = HTTP_CONN_FREE + 1; state < HTTP_CONN_STATES; state++) {
+        if (server->lists[state].count > 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- counters ---- */
+
+uint32_t http_server_count(const struct http_server *server, enum http_conn_state state)
+{
+    const uint32_t untouched =
+        state == HTTP_CONN_FREE ? server->config.conn_max - server->conns_touched : 0;
+    return server->lists[state].count + untouched;
+}
+
+const struct http_server_stats *http_server_stats(const struct http_server *server)
+{
+    return &server->stats;
+}
+
+static const char *row_endpoint(const struct http_server *server, size_t row)
+{
+    const size_t route = row / HTTP_METHODS;
+    return route < server->router.count ? server->router.routes[route].path : "other";
+}
+
+void http_server_visit_counts(const struct http_server *server,
+                              void (*visit)(void *owner, const char *endpoint,
+                                            enum http_method method, unsigned status,
+                                            uint64_t count),
+                              void *owner)
+{
+    for (size_t row = 0; row < count_rows(server); row++) {
+        if (server->histograms[row].count == 0)
+            continue; /* what is counted is also timed */
+        for (unsigned i = 0; i < HTTP_STATUSES; i++) {
+            const uint64_t count = server->counts[row * HTTP_STATUSES + i];
+            if (count > 0)
+                visit(owner, row_endpoint(server, row), (enum http_method)(row % HTTP_METHODS),
+                      HTTP_STATUS_MIN + i, count);
+        }
+    }
+}
+
+void http_server_visit_durations(const struct http_server *server,
+                                 void (*visit)(void *owner, const char *endpoint,
+                                               enum http_method method,
+                                               const struct histogram *histogram),
+                                 void *owner)
+{
+    for (size_t row = 0; row < count_rows(server); row++) {
+        if (server->histograms[row].count > 0)
+            visit(owner, row_endpoint(server, row), (enum http_method)(row % HTTP_METHODS),
+                  &server->histograms[row]);
+    }
+}

@@ -1,0 +1,205 @@
+/*
+ * http_server: listeners, connection slots, routes, accept gate, drain.
+ *
+ * A connection slot is small (an idle keep-alive connection costs it and nothing else). When bytes
+ * arrive it borrows an *exchange* (parser, buffers, the request, the answer) and gives it back
+ * when the connection is idle again; a handler sees exchanges only. Promises: answers in order,
+ * one request of a connection at a time, at most HTTP_REQUESTS_PER_WAKE per wake-up; every limit
+ * has a status, every refusal a counter, every close a reason. All memory but large answers comes
+ * from start-up.
+ *
+ *   FREE -> [HANDSHAKE] -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE | LINGER -> FREE
+ *   HANDLING -> ORPHAN (socket gone, the handler still owes its answer) -> FREE
+ */
+#ifndef HTTP_SERVER_HTTP_SERVER_H
+#define HTTP_SERVER_HTTP_SERVER_H
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/histogram.h"
+#include "core/reactor.h"
+#include "core/secret.h"
+#include "core/uuid7.h"
+#include "http/server/http_parser.h"
+#include "http/server/transport.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    HTTP_ROUTES_MAX = 16,
+    HTTP_REQUESTS_PER_WAKE = 16,
+    HTTP_ACCEPTS_PER_WAKE = 20,
+    HTTP_ANSWER_BYTES = 4096,                 /* head and body of a normal answer */
+    HTTP_LARGE_ANSWER_BYTES_MAX = 512 * 1024, /* malloc'ed, for scrapes */
+    HTTP_LARGE_ANSWERS_MAX = 8,
+    HTTP_REQUEST_ID_LEN = 32,
+    HTTP_LISTENERS_MAX = 2,
+    HTTP_BACKLOG = 4096,        /* the kernel cuts it to net.core.somaxconn */
+    HTTP_DRAIN_FRESH_MS = 1000, /* a connection accepted just before the drain may still speak */
+};
+
+enum http_conn_state {
+    HTTP_CONN_FREE,
+    HTTP_CONN_HANDSHAKE,
+    HTTP_CONN_IDLE,
+    HTTP_CONN_HEAD,
+    HTTP_CONN_BODY,
+    HTTP_CONN_HANDLING,
+    HTTP_CONN_WRITING,
+    HTTP_CONN_LINGER,
+    HTTP_CONN_ORPHAN
+};
+enum { HTTP_CONN_STATES = HTTP_CONN_ORPHAN + 1 };
+const char *http_conn_state_name(enum http_conn_state state);
+
+/* Why a connection ended: label of http_connections_closed_total. */
+enum http_close_reason {
+    HTTP_CLOSE_PEER,        /* the client ended it between requests */
+    HTTP_CLOSE_PEER_MIDWAY, /* in a head, a body or while we owed an answer */
+    HTTP_CLOSE_RESET,
+    HTTP_CLOSE_ASKED,   /* Connection: close, HTTP/1.0 */
+    HTTP_CLOSE_REFUSED, /* after a 4xx/5xx that ends the connection */
+    HTTP_CLOSE_IDLE_TIMEOUT,
+    HTTP_CLOSE_HEAD_TIMEOUT,
+    HTTP_CLOSE_BODY_TIMEOUT,
+    HTTP_CLOSE_WRITE_TIMEOUT,
+    HTTP_CLOSE_HANDSHAKE,
+    HTTP_CLOSE_CROWDED, /* no connection slot, exchange or descriptor */
+    HTTP_CLOSE_DRAIN,
+};
+enum { HTTP_CLOSE_REASONS = HTTP_CLOSE_DRAIN + 1 };
+const char *http_close_reason_name(enum http_close_reason reason);
+
+struct http_server;
+struct http_exchange;
+
+/* What the application tells the access log about a request; zeroed for each. Borrowed literals. */
+struct http_note {
+    const char *problem; /* slug, NULL: none */
+    const char *key_id;  /* which API key; NULL: none */
+    int32_t client_id;
+    uint32_t queue_us, db_us, budget_ms;
+    const char *idempotency; /* new replay race in_flight mismatch */
+    const char *sqlstate;    /* of 6 bytes the exchange's owner keeps; NULL: none */
+    bool has_payment, has_txn;
+    const char *effect, *response_code;
+    char currency[4];
+    int64_t amount_minor;
+    struct uuid7 txn_id;
+    uint8_t wallet_tag[SECRET_TAG_BYTES];
+    bool has_key_tag;
+    uint8_t key_tag[SECRET_TAG_BYTES];
+};
+
+/* Answers now or later, exactly once, by http_respond(). Never runs inside http_respond(). */
+typedef void http_handler_fn(void *app, struct http_exchange *exchange);
+/* The client left while its request is being handled. True: the handler forgot it, the exchange is
+ * free at once. False: http_respond() will still come; its answer is dropped and counted. */
+typedef bool http_abandon_fn(void *app, struct http_exchange *exchange);
+
+/* path: literal segments and at most one "{id}" segment. The template is also the metric label. */
+struct http_route {
+    const char *path;
+    uint32_t methods;   /* bit 1u << enum http_method; HEAD is implied by GET, OPTIONS by all */
+    bool uncounted;     /* /metrics does not count itself */
+    bool body_optional; /* a POST without framing is one without a body, not 411 */
+    void *app;
+    http_handler_fn *on_request;
+    http_abandon_fn *on_abandon; /* NULL: always answers inside on_request */
+};
+
+/* What happened, after the last byte was handed to the kernel or the connection was lost. */
+struct http_finished {
+    const struct http_request *request; /* NULL where none was complete (refused head) */
+    const char *endpoint;               /* route template or "other" */
+    enum http_method method;
+    uint16_t status;
+    uint64_t duration_us; /* first byte in to answer staged */
+    size_t request_body_bytes, response_body_bytes;
+    const struct http_note *note;
+    const char *request_id; /* HTTP_REQUEST_ID_LEN hex */
+    const char *peer;       /* numeric address */
+    bool dropped;           /* the client was gone */
+};
+typedef void http_finished_fn(void *owner, const struct http_finished *finished);
+
+struct http_server_config {
+    struct http_limits limits;
+    uint32_t conn_max;     /* slots */
+    uint32_t exchange_max; /* requests being read, handled or answered at one time */
+    uint32_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms, linger_timeout_ms;
+    const struct http_route *routes; /* borrowed */
+    uint32_t route_count;
+    http_finished_fn *on_finished; /* access log */
+    void *on_finished_owner;
+};
+
+struct http_server_stats {
+    uint64_t accepted_total;
+    uint64_t closed_total[HTTP_CLOSE_REASONS];
+    uint64_t refused_total[600]; /* by status: the server's own refusals (parser, limits, routes) */
+    uint64_t accept_pauses_total, answers_dropped_total;
+};
+
+MUST_USE enum err http_server_create(struct http_server **server, struct reactor *reactor,
+                                     const struct http_server_config *config);
+/* Cuts what is left. */
+void http_server_destroy(struct http_server *server);
+/* address numeric ("0.0.0.0", "::"), port 0 picks one. ERR_SYSTEM: errno (EADDRINUSE ...). */
+MUST_USE enum err http_server_listen(struct http_server *server, const char *address, uint16_t port,
+                                     const struct transport_ops *transport);
+/* Serves a connected descriptor, which becomes the server's. ERR_FULL: no slot; it stays the
+ * caller's. For tests and fuzzers. */
+MUST_USE enum err http_server_adopt(struct http_server *server, int fd,
+                                    const struct transport_ops *ops, struct transport *transport);
+uint16_t http_server_port(const struct http_server *server); /* of the first listener */
+/* From now on answers carry Connection: close; still accepting. */
+void http_server_close_after_answers(struct http_server *server);
+/* Takes what is in the backlog, stops accepting, closes idle connections; those at work end after
+ * their answer, those that never spoke within HTTP_DRAIN_FRESH_MS. */
+void http_server_drain(struct http_server *server);
+bool http_server_quiet(const struct http_server *server); /* no connection, no orphan */
+
+uint32_t http_server_count(const struct http_server *server, enum http_conn_state state);
+const struct http_server_stats *http_server_stats(const struct http_server *server);
+/* Requests answered on route i (route_count: "other") by method and status; for
+ * http_requests_total. Calls `visit` for every non-zero counter. */
+void http_server_visit_counts(const struct http_server *server,
+                              void (*visit)(void *owner, const char *endpoint,
+                                            enum http_method method, unsigned status,
+                                            uint64_t count),
+                              void *owner);
+/* Same for the duration histograms. */
+void http_server_visit_durations(const struct http_server *server,
+                                 void (*visit)(void *owner, const char *endpoint,
+                                               enum http_method method,
+                                               const struct histogram *histogram),
+                                 void *owner);
+
+/* ---- the handler's side ---- */
+
+const struct http_request *http_exchange_request(const struct http_exchange *exchange);
+/* 0 .. exchange_max-1: index of the application's own array of calls. */
+uint32_t http_exchange_index(const struct http_exchange *exchange);
+/* The "{id}" segment; empty when the route has none. */
+struct span http_exchange_param(const struct http_exchange *exchange);
+/* Monotonic time of the request's first byte: the budget counts from here. */
+uint64_t http_exchange_started_us(const struct http_exchange *exchange);
+/* 32 hex digits: trace id of a valid traceparent (W3C Trace Context), else a new one. */
+const char *http_exchange_request_id(const struct http_exchange *exchange);
+struct http_note *http_exchange_note(struct http_exchange *exchange);
+
+/* Everything is copied. Called after on_request returned, it may free the exchange: use it no
+ * more. Content-Length, Date, X-Request-Id and Connection are added. headers: zero or more
+ * complete lines, each ending in CRLF. HEAD sends the head only. */
+struct http_response {
+    uint16_t status;
+    struct span content_type; /* empty: no such field */
+    struct span headers;
+    struct span body;
+    bool close; /* end the connection after this answer (lingering) */
+};
+void http_respond(struct http_exchange *exchange, const struct http_response *response);
+
+#endif

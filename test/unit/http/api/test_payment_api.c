@@ -1,0 +1,647 @@
+/* The use cases against a fake server and a fake store: what outcome becomes which answer. */
+#include "core/clock.h"
+#include "core/secret.h"
+#include "http/api/json.h"
+#include "http/api/payment_api.h"
+#include "http/api/problem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- the fake server: one exchange ---- */
+
+struct http_exchange {
+    struct http_request request;
+    struct http_note note;
+    struct span param;
+    int answers;
+    uint16_t status;
+    char headers[1024], body[4096];
+};
+static struct http_exchange given;
+
+const struct http_request *http_exchange_request(const struct http_exchange *exchange)
+{
+    return &exchange->request;
+}
+uint32_t http_exchange_index(const struct http_exchange *exchange)
+{
+    (void)exchange;
+    return 0;
+}
+struct span http_exchange_param(const struct http_exchange *exchange)
+{
+    return exchange->param;
+}
+uint64_t http_exchange_started_us(const struct http_exchange *exchange)
+{
+    (void)exchange;
+    return 1000000;
+}
+const char *http_exchange_request_id(const struct http_exchange *exchange)
+{
+    (void)exchange;
+    return "0123456789abcdef0123456789abcdef";
+}
+struct http_note *http_exchange_note(struct http_exchange *exchange)
+{
+    return &exchange->note;
+}
+void http_respond(struct http_exchange *exchange, const struct http_response *response)
+{
+    exchange->answers++;
+    exchange->status = response->status;
+    assert_true(response->headers.len < sizeof(exchange->headers));
+    assert_true(response->body.len < sizeof(exchange->body));
+    memcpy(exchange->headers, response->headers.ptr, response->headers.len);
+    exchange->headers[response->headers.len] = '\0';
+    memcpy(exchange->body, response->body.ptr, response->body.len);
+    exchange->body[response->body.len] = '\0';
+}
+struct span http_request_header(const struct http_request *request, struct span name,
+                                uint32_t *count)
+{
+    struct span first = {0};
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < request->header_count; i++)
+        if (span_equal_nocase(request->headers[i].name, name) && found++ == 0)
+            first = request->headers[i].value;
+    if (count != NULL)
+        *count = found;
+    return first;
+}
+
+/* ---- the fake store ---- */
+
+static struct payment_op *submitted;
+static enum err submit_err;
+static bool cancel_answer;
+static struct payment_store_health health;
+
+enum err payment_store_submit(struct payment_store *store, struct payment_op *op)
+{
+    (void)store;
+    if (submit_err == ERR_OK)
+        submitted = op;
+    return submit_err;
+}
+bool payment_store_cancel(struct payment_store *store, struct payment_op *op)
+{
+    (void)store;
+    assert_ptr_equal(op, submitted);
+    return cancel_answer;
+}
+const struct payment_store_health *payment_store_health(struct payment_store *store)
+{
+    (void)store;
+    return &health;
+}
+
+/* ---- arrange ---- */
+
+static struct payment_api *api;
+static struct api_keys keys;
+static struct http_route routes[3];
+static const char HOLD[] = "{\"wallet_id\":\"wal_1\",\"amount\":1250,\"currency\":\"EUR\","
+                           "\"merchant\":{\"mcc\":\"5812\",\"country\":\"ES\"}}";
+
+static uint64_t mono_us(void)
+{
+    return 1001420;
+}
+static uint64_t wall_us(void)
+{
+    return UINT64_C(1795485806496301);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    static struct config config = {.region = "eu-south-2", .request_budget_ms = 100};
+    if (secret_init() != ERR_OK)
+        return -1;
+    json_init();
+    clock_replace(mono_us, wall_us);
+    api_keys_set(&keys, SPAN("the-key"), SPAN("the-old-key"));
+    submitted = NULL;
+    submit_err = ERR_OK;
+    cancel_answer = false;
+    health = (struct payment_store_health){.has_reference = true,
+                                           .reference = {.wallet_id = 1,
+                                                         .amount_minor = 100,
+                                                         .currency = "EUR",
+                                                         .merchant_country = "ES",
+                                                         .mcc = 5812}};
+    if (payment_api_create(&api, NULL, &keys, &config, 1) != ERR_OK)
+        return -1;
+    return payment_api_routes(api, routes, 3) == 3 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    payment_api_destroy(api);
+    return 0;
+}
+
+static void header(const char *name, const char *value)
+{
+    struct http_request *request = &given.request;
+    request->headers[request->header_count++] = (struct http_header){span_of(name), span_of(value)};
+}
+
+static void request_without_key(enum http_method method)
+{
+    given = (struct http_exchange){.request = {.method = method}};
+    given.request.path = SPAN("/api/payment/simulate");
+    submitted = NULL;
+}
+
+static void request(enum http_method method)
+{
+    request_without_key(method);
+    header("x-api-key", "the-key");
+}
+
+static void hold_with_key(const char *key)
+{
+    request(HTTP_POST);
+    header("Content-Type", "application/json");
+    header("Idempotency-Key", key);
+    given.request.body = span_of(HOLD);
+    routes[0].on_request(api, &given);
+}
+
+static void finish(enum pg_outcome outcome)
+{
+    assert_non_null(submitted);
+    assert_int_equal(given.answers, 0);
+    submitted->on_done(submitted, outcome);
+    assert_int_equal(given.answers, 1);
+}
+
+/* As the store would after a decision of its own or an older one. */
+static void decide(enum payment_how how, const char *code)
+{
+    struct payment_decision *decision = &submitted->decision;
+    *decision = (struct payment_decision){.how = how,
+                                          .code_index = (uint8_t)payment_code_find(code),
+                                          .has_balance = true,
+                                          .balance_after_minor = 98750,
+                                          .txn_id = submitted->txn_id,
+                                          .processing_us = 1420,
+                                          .created_wall_us = UINT64_C(1795485806496301),
+                                          .fingerprint = submitted->fingerprint,
+                                          .command = submitted->command};
+}
+
+static bool body_has(const char *text)
+{
+    return strstr(given.body, text) != NULL;
+}
+
+static bool headers_have(const char *text)
+{
+    return strstr(given.headers, text) != NULL;
+}
+
+/* ---- the key ---- */
+
+static void test_key_comes_before_everything(void **state)
+{
+    (void)state;
+    request_without_key(HTTP_POST);
+    given.request.body = SPAN("not json");
+
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 401);
+    assert_true(body_has("\"error\":\"Missing X-API-Key header\""));
+    assert_true(headers_have("WWW-Authenticate: ApiKey"));
+
+    request_without_key(HTTP_GET);
+    header("X-API-Key", "the-kez");
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 403);
+    assert_true(body_has("\"error\":\"Invalid API key\""));
+
+    request(HTTP_GET);
+    header("X-API-Key", "the-key");
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 403);
+
+    request_without_key(HTTP_GET);
+    header("X-API-Key", "");
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 401);
+    assert_null(submitted);
+}
+
+static void test_previous_key_is_accepted(void **state)
+{
+    (void)state;
+    request_without_key(HTTP_GET);
+    header("X-API-Key", "the-old-key");
+
+    routes[0].on_request(api, &given);
+
+    assert_non_null(submitted);
+    assert_string_equal(given.note.key_id, "previous");
+}
+
+/* ---- GET ---- */
+
+static void test_get_answers_five_members(void **state)
+{
+    (void)state;
+    request(HTTP_GET);
+    routes[0].on_request(api, &given);
+    assert_int_equal(submitted->kind, PAYMENT_OP_EVALUATE);
+    assert_int_equal(submitted->command.amount_minor, 100);
+    assert_int_equal(submitted->due_us, 1100000);
+    decide(PAYMENT_NEW, "00");
+
+    finish(PG_DONE);
+
+    assert_int_equal(given.status, 200);
+    assert_string_equal(given.body,
+                        "{\"transaction_id\":\"txn_1795485806496301000\",\"status\":\"approved\","
+                        "\"processing_time_ms\":\"1.42\",\"region\":\"eu-south-2\",\"timestamp\":"
+                        "\"2026-11-24T02:03:26.496301Z\"}\n");
+    assert_true(headers_have("Cache-Control: no-store\r\n"));
+    assert_true(headers_have("total;dur=1.42\r\n"));
+}
+
+static void test_get_numbers_increase_while_the_clock_stands(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        request(HTTP_GET);
+        routes[0].on_request(api, &given);
+        decide(PAYMENT_NEW, "00");
+        finish(PG_DONE);
+    }
+
+    assert_true(body_has("\"txn_1795485806496301001\""));
+}
+
+static void test_get_with_query_answers_the_decision(void **state)
+{
+    (void)state;
+    request(HTTP_GET);
+    given.request.query =
+        SPAN("wallet_id=wal_9&amount=5&currency=EUR&mcc=5812&merchant_country=ES");
+    routes[0].on_request(api, &given);
+    assert_int_equal(submitted->command.wallet_id, 9);
+    decide(PAYMENT_NEW, "51");
+
+    finish(PG_DONE);
+
+    assert_true(body_has("\"status\":\"declined\""));
+    assert_true(body_has("\"response_code\":\"51\""));
+    assert_true(body_has("\"effect\":\"evaluate\",\"amount\":5,\"currency\":\"EUR\""));
+}
+
+static void test_get_without_a_known_reference_is_503(void **state)
+{
+    (void)state;
+    health.has_reference = false;
+    request(HTTP_GET);
+
+    routes[0].on_request(api, &given);
+
+    assert_int_equal(given.status, 503);
+    assert_true(body_has("database-unavailable"));
+    assert_true(headers_have("Retry-After: 1\r\n"));
+}
+
+static void test_head_does_not_decide(void **state)
+{
+    (void)state;
+    request(HTTP_HEAD);
+
+    routes[0].on_request(api, &given);
+
+    assert_int_equal(given.status, 200);
+    assert_null(submitted);
+}
+
+static void test_accept_that_excludes_json_is_406(void **state)
+{
+    (void)state;
+    request(HTTP_GET);
+    header("Accept", "text/html");
+
+    routes[0].on_request(api, &given);
+
+    assert_int_equal(given.status, 406);
+}
+
+/* ---- holds ---- */
+
+static void test_hold_is_created_with_location(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    assert_int_equal(submitted->kind, PAYMENT_OP_HOLD);
+    assert_int_equal(submitted->key_len, 2);
+    decide(PAYMENT_NEW, "00");
+
+    finish(PG_DONE);
+
+    assert_int_equal(given.status, 201);
+    assert_true(headers_have("Location: /api/payment/simulate/txn_"));
+    assert_false(headers_have("Idempotent-Replayed"));
+    assert_true(body_has("\"effect\":\"hold\",\"amount\":1250,\"currency\":\"EUR\","
+                         "\"balance_after\":98750}"));
+    assert_int_equal(payment_api_stats(api)->idempotency_total[0], 1);
+}
+
+static void test_replay_and_race_give_the_same_bytes(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    decide(PAYMENT_NEW, "51");
+    const struct payment_decision first = submitted->decision;
+    finish(PG_DONE);
+    char body[4096];
+    memcpy(body, given.body, sizeof(body));
+
+    for (int i = 0; i < 2; i++) {
+        hold_with_key("\"k1\"");
+        submitted->decision = first;
+        submitted->decision.how = i == 0 ? PAYMENT_REPLAY : PAYMENT_RACE;
+        finish(PG_DONE);
+
+        assert_int_equal(given.status, 201);
+        assert_string_equal(given.body, body);
+        assert_true(headers_have("Idempotent-Replayed: true\r\n"));
+    }
+    assert_int_equal(payment_api_stats(api)->idempotency_total[1], 1);
+    assert_int_equal(payment_api_stats(api)->idempotency_total[2], 1);
+}
+
+static void test_reused_key_names_the_field(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    decide(PAYMENT_REPLAY, "00");
+    submitted->decision.fingerprint.bytes[0] ^= 1;
+    submitted->decision.command.amount_minor = 7;
+
+    finish(PG_DONE);
+
+    assert_int_equal(given.status, 422);
+    assert_true(body_has("idempotency-key-reused"));
+    assert_true(body_has("\"mismatch\":[\"amount\"]"));
+}
+
+static void test_hold_needs_a_key_and_json(void **state)
+{
+    (void)state;
+    request(HTTP_POST);
+    header("Content-Type", "application/json");
+    given.request.body = span_of(HOLD);
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 400);
+    assert_true(body_has("idempotency-key-missing"));
+
+    request(HTTP_POST);
+    header("Content-Type", "text/plain");
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 415);
+
+    hold_with_key("a b");
+    assert_int_equal(given.status, 400);
+    assert_true(body_has("idempotency-key-invalid"));
+    assert_null(submitted);
+}
+
+static void test_post_evaluate_is_200_and_needs_no_key(void **state)
+{
+    (void)state;
+    request(HTTP_POST);
+    header("Content-Type", "application/json");
+    given.request.body =
+        SPAN("{\"wallet_id\":\"wal_1\",\"amount\":0,\"currency\":\"EUR\",\"effect\":\"evaluate\","
+             "\"merchant\":{\"mcc\":\"5812\",\"country\":\"ES\"}}");
+    routes[0].on_request(api, &given);
+    assert_int_equal(submitted->kind, PAYMENT_OP_EVALUATE);
+    decide(PAYMENT_NEW, "00");
+
+    finish(PG_DONE);
+
+    assert_int_equal(given.status, 200);
+    assert_false(headers_have("Location"));
+    assert_true(body_has("\"effect\":\"evaluate\""));
+}
+
+/* ---- refusals and outcomes ---- */
+
+static void test_refused_submits(void **state)
+{
+    (void)state;
+    static const struct {
+        enum err err;
+        uint16_t status;
+        const char *slug;
+    } cases[] = {
+        {ERR_FULL, 503, "overloaded"},
+        {ERR_TIMEOUT, 503, "overloaded"},
+        {ERR_UNAVAILABLE, 503, "database-unavailable"},
+        {ERR_CONFLICT, 409, "idempotency-in-flight"},
+        {ERR_SYSTEM, 500, "internal"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        submit_err = cases[i].err;
+        hold_with_key("k1");
+
+        assert_int_equal(given.answers, 1);
+        assert_int_equal(given.status, cases[i].status);
+        assert_string_equal(given.note.problem, cases[i].slug);
+        assert_int_equal(headers_have("Retry-After: 1\r\n"), cases[i].status != 500);
+    }
+    const struct payment_api_stats *stats = payment_api_stats(api);
+    assert_int_equal(stats->shed_total[0] + stats->shed_total[1] + stats->shed_total[2], 3);
+    assert_int_equal(stats->idempotency_total[3], 1);
+}
+
+static void test_outcomes_without_a_decision(void **state)
+{
+    (void)state;
+    static const struct {
+        enum pg_outcome outcome;
+        uint16_t status;
+        const char *detail;
+    } cases[] = {
+        {PG_EXPIRED, 503, "it would have had to wait too long"},
+        {PG_TIMED_OUT, 504, "nothing was moved"},
+        {PG_UNKNOWN, 504, "the outcome is not known; retry with the same Idempotency-Key"},
+        {PG_UNAVAILABLE, 503, "nothing was sent"},
+        {PG_FAILED, 500, "\"title\":\"Internal error\""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        hold_with_key("k1");
+        memcpy(submitted->member.sqlstate, "XX000", sizeof("XX000"));
+
+        finish(cases[i].outcome);
+
+        assert_int_equal(given.status, cases[i].status);
+        assert_true(body_has(cases[i].detail));
+        assert_false(body_has("XX000"));
+    }
+    assert_string_equal(given.note.sqlstate, "XX000");
+    assert_int_equal(payment_api_stats(api)->outcomes_total[PG_UNKNOWN], 1);
+}
+
+static void test_expired_after_the_budget_is_504(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    submitted->due_us = clock_mono_us();
+
+    finish(PG_EXPIRED);
+
+    assert_int_equal(given.status, 504);
+    assert_true(body_has("nothing was done"));
+    assert_int_equal(payment_api_stats(api)->deadline_exceeded_total[0], 1);
+}
+
+static void test_late_decision_is_504(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    submitted->decision.how = PAYMENT_LATE;
+
+    finish(PG_DONE);
+
+    assert_int_equal(given.status, 504);
+    assert_int_equal(payment_api_stats(api)->deadline_exceeded_total[1], 1);
+}
+
+/* ---- find and void ---- */
+
+static void test_find_answers_the_recorded_decision(void **state)
+{
+    (void)state;
+    request(HTTP_GET);
+    given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
+    routes[1].on_request(api, &given);
+    assert_int_equal(submitted->kind, PAYMENT_OP_FIND);
+    submitted->command =
+        (struct payment_command){.effect = PAYMENT_HOLD, .amount_minor = 9, .currency = "EUR"};
+    decide(PAYMENT_REPLAY, "00");
+    submitted->found = true;
+
+    finish(PG_DONE);
+
+    assert_int_equal(given.status, 200);
+    assert_true(body_has("\"txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5\""));
+    assert_true(body_has(",\"voided\":false}\n"));
+}
+
+static void test_find_of_nothing_is_404(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "txn_", "txn_1795485806496301000",
+                                      "0192f0c1a2b37c4d8e9fa0b1c2d3e4f5",
+                                      "txn_0192F0C1A2B37C4D8E9FA0B1C2D3E4F5"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        request(HTTP_GET);
+        given.param = span_of(bad[i]);
+        routes[1].on_request(api, &given);
+        assert_int_equal(given.status, 404);
+        assert_null(submitted);
+    }
+    request(HTTP_GET);
+    given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
+    routes[1].on_request(api, &given);
+    finish(PG_DONE);
+    assert_int_equal(given.status, 404);
+}
+
+static void test_void_results(void **state)
+{
+    (void)state;
+    static const struct {
+        enum payment_void_result result;
+        uint16_t status;
+    } cases[] = {
+        {PAYMENT_VOIDED, 200}, {PAYMENT_ALREADY_RESOLVED, 409}, {PAYMENT_VOID_NOT_FOUND, 404}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        request(HTTP_POST);
+        given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
+        routes[2].on_request(api, &given);
+        assert_int_equal(submitted->kind, PAYMENT_OP_VOID);
+        submitted->void_result = cases[i].result;
+        submitted->void_balance_minor = 100000;
+
+        finish(PG_DONE);
+
+        assert_int_equal(given.status, cases[i].status);
+        assert_int_equal(payment_api_stats(api)->voids_total[cases[i].result], 1);
+        if (cases[i].result == PAYMENT_VOIDED)
+            assert_true(body_has("\"voids\":\"txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5\","
+                                 "\"status\":\"voided\""));
+    }
+}
+
+/* ---- a client that leaves ---- */
+
+static void test_abandoned_while_waiting_is_forgotten(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    cancel_answer = true;
+
+    assert_true(routes[0].on_abandon(api, &given));
+
+    assert_int_equal(given.answers, 0);
+    hold_with_key("k2"); /* the slot is free again */
+    assert_non_null(submitted);
+}
+
+static void test_sent_hold_finishes_without_its_client(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    decide(PAYMENT_NEW, "00");
+
+    assert_false(routes[0].on_abandon(api, &given));
+    finish(PG_DONE);
+
+    assert_int_equal(payment_api_stats(api)->orphans_finished_total, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_key_comes_before_everything),
+        TEST(test_previous_key_is_accepted),
+        TEST(test_get_answers_five_members),
+        TEST(test_get_numbers_increase_while_the_clock_stands),
+        TEST(test_get_with_query_answers_the_decision),
+        TEST(test_get_without_a_known_reference_is_503),
+        TEST(test_head_does_not_decide),
+        TEST(test_accept_that_excludes_json_is_406),
+        TEST(test_hold_is_created_with_location),
+        TEST(test_replay_and_race_give_the_same_bytes),
+        TEST(test_reused_key_names_the_field),
+        TEST(test_hold_needs_a_key_and_json),
+        TEST(test_post_evaluate_is_200_and_needs_no_key),
+        TEST(test_refused_submits),
+        TEST(test_outcomes_without_a_decision),
+        TEST(test_expired_after_the_budget_is_504),
+        TEST(test_late_decision_is_504),
+        TEST(test_find_answers_the_recorded_decision),
+        TEST(test_find_of_nothing_is_404),
+        TEST(test_void_results),
+        TEST(test_abandoned_while_waiting_is_forgotten),
+        TEST(test_sent_hold_finishes_without_its_client),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

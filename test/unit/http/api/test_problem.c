@@ -1,0 +1,114 @@
+#include "core/secret.h"
+#include "http/api/problem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char storage[4096];
+static struct buf out;
+
+static const char *written(enum problem problem, const struct problem_details *details,
+                           struct span instance)
+{
+    buf_init(&out, storage, sizeof(storage) - 1);
+    problem_write(&out, problem, details, instance, "0123456789abcdef0123456789abcdef");
+    assert_false(out.overflow);
+    storage[out.len] = '\0';
+    return storage;
+}
+
+static void test_key_problems_carry_the_legacy_text(void **state)
+{
+    (void)state;
+    const struct problem_details none = {0};
+
+    assert_string_equal(
+        written(PROBLEM_API_KEY_MISSING, &none, SPAN("/api/payment/simulate")),
+        "{\"type\":\"urn:problem:payment-latency-api:api-key-missing\",\"title\":\"API key "
+        "missing\",\"status\":401,\"instance\":\"/api/payment/simulate\",\"error\":\"Missing "
+        "X-API-Key header\",\"trace_id\":\"0123456789abcdef0123456789abcdef\"}\n");
+    assert_non_null(strstr(written(PROBLEM_API_KEY_INVALID, &none, SPAN("")),
+                           "\"status\":403,\"error\":\"Invalid API key\","));
+}
+
+static void test_errors_and_mismatch_are_written(void **state)
+{
+    (void)state;
+    const struct problem_details details = {
+        .detail = "why",
+        .errors = {{"/amount", "first"}, {"/merchant/mcc", "second"}},
+        .error_count = 2,
+        .mismatch = "amount",
+    };
+
+    const char *text = written(PROBLEM_INVALID_PARAMETER, &details, SPAN(""));
+
+    assert_non_null(strstr(text, "\"status\":422,\"detail\":\"why\",\"error\":"));
+    assert_non_null(strstr(text, ",\"errors\":[{\"pointer\":\"/amount\",\"detail\":\"first\"},"
+                                 "{\"pointer\":\"/merchant/mcc\",\"detail\":\"second\"}],"
+                                 "\"mismatch\":[\"amount\"]}\n"));
+}
+
+static void test_instance_is_escaped(void **state)
+{
+    (void)state;
+    const struct problem_details none = {0};
+
+    const char *text = written(PROBLEM_NOT_FOUND, &none, SPAN("/a\"b\\c\n\xff"));
+
+    assert_non_null(strstr(text, "\"instance\":\"/a\\\"b\\\\c\\"));
+    assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+    assert_null(strchr(text, '\xff'));
+}
+
+static void test_instance_that_may_be_a_card_number_is_left_out(void **state)
+{
+    (void)state;
+    const struct problem_details none = {0};
+    char path[32] = "/x/4";
+    memset(path + 4, '1', 15); /* a synthetic number that passes the check */
+
+    assert_null(strstr(written(PROBLEM_NOT_FOUND, &none, span_of(path)), "instance"));
+}
+
+static void test_slugs_are_unique_and_found_again(void **state)
+{
+    (void)state;
+
+    for (unsigned i = 0; i < PROBLEMS; i++) {
+        const struct problem_kind *kind = problem_kind((enum problem)i);
+        assert_int_equal(problem_of_slug(kind->slug), i);
+        assert_true(kind->status >= 400 && kind->status <= 505);
+        assert_true(kind->title[0] != '\0' && kind->error[0] != '\0');
+    }
+    assert_int_equal(problem_of_slug("no-such-slug"), PROBLEM_INTERNAL);
+}
+
+static void test_headers_that_rfcs_demand(void **state)
+{
+    (void)state;
+
+    assert_string_equal(problem_kind(PROBLEM_API_KEY_MISSING)->headers,
+                        "WWW-Authenticate: ApiKey realm=\"payment-latency-api\"\r\n");
+    assert_string_equal(problem_kind(PROBLEM_OVERLOADED)->headers, "Retry-After: 1\r\n");
+    assert_string_equal(problem_kind(PROBLEM_DATABASE_UNAVAILABLE)->headers, "Retry-After: 1\r\n");
+    assert_string_equal(problem_kind(PROBLEM_UNSUPPORTED_MEDIA_TYPE)->headers,
+                        "Accept: application/json\r\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_key_problems_carry_the_legacy_text),
+        cmocka_unit_test(test_errors_and_mismatch_are_written),
+        cmocka_unit_test(test_instance_is_escaped),
+        cmocka_unit_test(test_instance_that_may_be_a_card_number_is_left_out),
+        cmocka_unit_test(test_slugs_are_unique_and_found_again),
+        cmocka_unit_test(test_headers_that_rfcs_demand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
