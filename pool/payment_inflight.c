@@ -1,4 +1,4 @@
-#include "pool/payment_inflight.h"
+#include "pool/payment_inflight_private.h"
 
 #include "core/secret.h"
 #include "pool/payment_store.h"

@@ -1,4 +1,4 @@
-#include "pool/payment_probe.h"
+#include "pool/payment_probe_private.h"
 
 #include "core/clock.h"
 #include "core/log.h"

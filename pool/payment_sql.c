@@ -1,6 +1,6 @@
-#include "pool/payment_sql.h"
+#include "pool/payment_sql_private.h"
 
-#include "pool/pg_array.h"
+#include "pool/pg_array_private.h"
 
 #include "embedded_sql.h"
 

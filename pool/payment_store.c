@@ -1,10 +1,10 @@
 #include "pool/payment_store.h"
 
 #include "core/clock.h"
-#include "pool/payment_inflight.h"
-#include "pool/payment_probe.h"
-#include "pool/payment_sql.h"
-#include "pool/pg_array.h"
+#include "pool/payment_inflight_private.h"
+#include "pool/payment_probe_private.h"
+#include "pool/payment_sql_private.h"
+#include "pool/pg_array_private.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "pool/pg_array.h"
+#include "pool/pg_array_private.h"
 
 #include <arpa/inet.h>
 #include <libpq-fe.h>

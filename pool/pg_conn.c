@@ -1,8 +1,8 @@
-#include "pool/pg_conn.h"
+#include "pool/pg_conn_private.h"
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "pool/pg_slots.h"
+#include "pool/pg_slots_private.h"
 
 #include <libpq-fe.h>
 #include <string.h>

@@ -9,8 +9,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
-#include "pool/pg_slots.h"
-#include "pool/pg_url.h"
+#include "pool/pg_slots_private.h"
+#include "pool/pg_url_private.h"
 
 #include <stdio.h>
 #include <string.h>

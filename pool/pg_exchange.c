@@ -1,8 +1,8 @@
 /* One query on one connection: sent, answered, judged. */
 #include "core/clock.h"
 #include "core/log.h"
-#include "pool/pg_conn.h"
-#include "pool/pg_slots.h"
+#include "pool/pg_conn_private.h"
+#include "pool/pg_slots_private.h"
 
 #include <libpq-fe.h>
 #include <string.h>

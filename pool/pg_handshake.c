@@ -1,7 +1,7 @@
-#include "pool/pg_conn.h"
+#include "pool/pg_conn_private.h"
 
 #include "core/clock.h"
-#include "pool/pg_slots.h"
+#include "pool/pg_slots_private.h"
 
 #include <ctype.h>
 #include <libpq-fe.h>

@@ -1,6 +1,6 @@
 #include "pool/pg_lane.h"
 
-#include "pool/pg_track.h"
+#include "pool/pg_lane_private.h"
 
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ static void lane_dispatch(struct pg_lane *lane)
     list_init(&expired);
     for (uint8_t i = 0; i < lane->config.tracks; i++)
         pg_track_dispatch(&lane->tracks[i], &expired);
-    pg_line_end(lane, &expired, PG_EXPIRED);
+    pg_queue_end(lane, &expired, PG_EXPIRED);
 }
 
 static void lane_on_turn_end(struct reactor_hook *hook)
@@ -47,7 +47,7 @@ static void lane_on_pool_change(struct pg_pool_listener *listener)
     if (pg_pool_usable(lane->pool) > 0)
         lane_dispatch(lane);
     else if (lane->waiting > 0)
-        pg_line_sweep(lane, true, PG_UNAVAILABLE);
+        pg_queue_sweep(lane, true, PG_UNAVAILABLE);
 }
 
 enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
@@ -63,7 +63,7 @@ enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
     made->config = *config;
     made->pool = pool;
     made->reactor = pg_pool_reactor(pool);
-    made->expiry_timer.on_due = pg_line_on_expiry;
+    made->expiry_timer.on_due = pg_queue_on_expiry;
     made->hook.on_turn_end = lane_on_turn_end;
     made->listener.on_change = lane_on_pool_change;
     for (uint8_t i = 0; i < config->tracks; i++)
@@ -155,7 +155,7 @@ enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member)
     member->sent_us = 0;
     member->tries = 0;
     member->sqlstate[0] = '\0';
-    pg_line_wait(lane, member);
+    pg_queue_wait(lane, member);
     return ERR_OK;
 }
 
@@ -165,7 +165,7 @@ bool pg_lane_cancel(struct pg_lane *lane, struct pg_member *member)
         return false;
     if (member->tries > 0 && lane->config.retry != NULL)
         lane = lane->config.retry;
-    pg_line_leave(lane, member);
+    pg_queue_leave(lane, member);
     member->state = PG_MEMBER_NEW;
     return true;
 }

@@ -3,7 +3,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
-#include "pool/pg_slots.h"
+#include "pool/pg_slots_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>

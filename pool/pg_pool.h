@@ -16,7 +16,7 @@
 #include "core/histogram.h"
 #include "core/list.h"
 #include "core/reactor.h"
-#include "pool/pg_conn.h"
+#include "pool/pg_conn_private.h"
 #include "pool/pg_query.h"
 
 #include <stdbool.h>

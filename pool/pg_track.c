@@ -1,4 +1,4 @@
-#include "pool/pg_track.h"
+#include "pool/pg_lane_private.h"
 
 #include <string.h>
 
@@ -32,7 +32,7 @@ static bool fits_batch(const struct pg_track *track, const struct pg_member *mem
 static void track_cut(struct pg_track *track, struct list *expired)
 {
     struct pg_lane *lane = track->lane;
-    struct list *queue = pg_line_of_track(track);
+    struct list *queue = pg_queue_of_track(track);
     const uint64_t now_us = reactor_now_us(lane->reactor);
     struct list_node *next;
 
@@ -42,9 +42,9 @@ static void track_cut(struct pg_track *track, struct list *expired)
         next = list_next(queue, node);
         struct pg_member *member = pg_member_of(node);
         if (now_us >= member->due_us) {
-            pg_line_leave_unsent(lane, member, expired);
+            pg_queue_leave_unsent(lane, member, expired);
         } else if (fits_batch(track, member)) {
-            pg_line_leave(lane, member);
+            pg_queue_leave(lane, member);
             member->batch_index = track->count;
             track->members[track->count++] = member;
         }
@@ -53,7 +53,7 @@ static void track_cut(struct pg_track *track, struct list *expired)
 
 static void track_uncut(struct pg_track *track)
 {
-    struct list *queue = pg_line_of_track(track);
+    struct list *queue = pg_queue_of_track(track);
 
     while (track->count > 0) {
         struct pg_member *member = track->members[--track->count];
@@ -100,7 +100,7 @@ void pg_track_dispatch(struct pg_track *track, struct list *expired)
     struct pg_params params = {0};
     struct buf storage;
 
-    if (track->in_flight || list_first(pg_line_of_track(track)) == NULL ||
+    if (track->in_flight || list_first(pg_queue_of_track(track)) == NULL ||
         pg_pool_count(lane->pool, PG_CONN_IDLE) == 0)
         return;
     track_cut(track, expired);
@@ -172,7 +172,7 @@ static void track_on_answer(struct pg_query *query, const struct pg_answer *answ
             work->decode(members, count, answer->rows);
     }
     end_members(lane, members, count, answer);
-    pg_line_end(lane, &expired, PG_EXPIRED);
+    pg_queue_end(lane, &expired, PG_EXPIRED);
 }
 
 /* Answers the members whose time is over; the statement itself goes on and its connection stays

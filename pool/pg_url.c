@@ -1,4 +1,4 @@
-#include "pool/pg_url.h"
+#include "pool/pg_url_private.h"
 
 #include "core/secret.h"
 #include "pool/pg_dns.h"

@@ -3,7 +3,7 @@
 #include "core/clock.h"
 #include "http/api/budget.h"
 #include "http/api/payment_body.h"
-#include "http/api/payment_call.h"
+#include "http/api/payment_call_private.h"
 #include "http/api/payment_head.h"
 
 #include <stdlib.h>

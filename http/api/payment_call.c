@@ -1,4 +1,4 @@
-#include "http/api/payment_call.h"
+#include "http/api/payment_call_private.h"
 
 #include "core/clock.h"
 #include "core/log.h"

@@ -1,4 +1,4 @@
-#include "http/server/http_answer.h"
+#include "http/server/http_answer_private.h"
 
 /* Everything in front of the date's value. */
 static struct span status_lines(unsigned status)

@@ -1,4 +1,4 @@
-#include "http/server/http_conn.h"
+#include "http/server/http_conn_private.h"
 
 #include <string.h>
 #include <unistd.h>

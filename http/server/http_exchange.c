@@ -1,6 +1,6 @@
 #include "core/clock.h"
-#include "http/server/http_answer.h"
-#include "http/server/http_conn.h"
+#include "http/server/http_answer_private.h"
+#include "http/server/http_conn_private.h"
 
 #include <stdlib.h>
 #include <string.h>

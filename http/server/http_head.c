@@ -1,4 +1,4 @@
-#include "http/server/http_head.h"
+#include "http/server/http_head_private.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #include "core/log.h"
-#include "http/server/http_conn.h"
+#include "http/server/http_conn_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -19,7 +19,7 @@
 #undef HTTP_TRACE
 #undef HTTP_CONNECT
 
-#include "http/server/http_head.h"
+#include "http/server/http_head_private.h"
 #include "http/server/http_parser.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-#include "http/server/http_head.h"
+#include "http/server/http_head_private.h"
 
 const struct span HTTP_METHOD_NAMES[HTTP_METHODS] = {
     [HTTP_GET] = {"GET", 3},         [HTTP_HEAD] = {"HEAD", 4},     [HTTP_POST] = {"POST", 4},

@@ -1,4 +1,4 @@
-#include "http/server/http_router.h"
+#include "http/server/http_router_private.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #include "core/clock.h"
-#include "http/server/http_conn.h"
+#include "http/server/http_conn_private.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "pool/pg_array.h"
+#include "pool/pg_array_private.h"
 
 #include <libpq-fe.h>
 #include <setjmp.h>

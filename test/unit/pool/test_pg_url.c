@@ -1,5 +1,5 @@
 #include "pool/pg_dns.h"
-#include "pool/pg_url.h"
+#include "pool/pg_url_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,8 +5,8 @@
  * Pure encoding and decoding: owns nothing, sends nothing. A row that is not of the expected shape
  * decodes to false, never to a guess.
  */
-#ifndef POOL_PAYMENT_SQL_H
-#define POOL_PAYMENT_SQL_H
+#ifndef POOL_PAYMENT_SQL_PRIVATE_H
+#define POOL_PAYMENT_SQL_PRIVATE_H
 
 #include "core/payment.h"
 #include "pool/pg_query.h"

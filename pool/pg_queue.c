@@ -1,5 +1,5 @@
 #include "core/log.h"
-#include "pool/pg_track.h"
+#include "pool/pg_lane_private.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@ static struct list *line_of(struct pg_lane *lane, uint64_t shard)
     return &lane->tracks[lane->config.sharded ? shard % lane->config.tracks : 0].queue;
 }
 
-struct list *pg_line_of_track(struct pg_track *track)
+struct list *pg_queue_of_track(struct pg_track *track)
 {
     return track->lane->config.sharded ? &track->queue : &track->lane->tracks[0].queue;
 }
@@ -37,7 +37,7 @@ static void expiry_arm(struct pg_lane *lane, uint64_t expires_us)
         reactor_timer_set(lane->reactor, &lane->expiry_timer, expires_us);
 }
 
-void pg_line_wait(struct pg_lane *lane, struct pg_member *member)
+void pg_queue_wait(struct pg_lane *lane, struct pg_member *member)
 {
     member->state = PG_MEMBER_WAITING;
     member->verdict = PG_VERDICT_NONE;
@@ -46,7 +46,7 @@ void pg_line_wait(struct pg_lane *lane, struct pg_member *member)
     expiry_arm(lane, member_expires_us(lane, member));
 }
 
-void pg_line_leave(struct pg_lane *lane, struct pg_member *member)
+void pg_queue_leave(struct pg_lane *lane, struct pg_member *member)
 {
     CHECK(member->state == PG_MEMBER_WAITING);
     list_remove(line_of(lane, member->shard), &member->node);
@@ -54,9 +54,9 @@ void pg_line_leave(struct pg_lane *lane, struct pg_member *member)
     lane->waiting--;
 }
 
-void pg_line_leave_unsent(struct pg_lane *lane, struct pg_member *member, struct list *ending)
+void pg_queue_leave_unsent(struct pg_lane *lane, struct pg_member *member, struct list *ending)
 {
-    pg_line_leave(lane, member);
+    pg_queue_leave(lane, member);
     member->state = PG_MEMBER_ENDING;
     list_push_back(ending, &member->node);
 }
@@ -73,14 +73,14 @@ void pg_member_done(struct pg_lane *lane, struct pg_member *member, enum pg_outc
     member->on_done(member, outcome);
 }
 
-void pg_line_end(struct pg_lane *lane, struct list *ending, enum pg_outcome outcome)
+void pg_queue_end(struct pg_lane *lane, struct list *ending, enum pg_outcome outcome)
 {
     for (struct list_node *node; (node = list_pop_front(ending)) != NULL;)
         pg_member_done(lane, pg_member_of(node), outcome);
 }
 
 /* Owners are told after the line is settled, since they may submit again. */
-void pg_line_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
+void pg_queue_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
 {
     const uint64_t now_us = reactor_now_us(lane->reactor);
     struct list ending;
@@ -95,7 +95,7 @@ void pg_line_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
             struct pg_member *member = pg_member_of(node);
             const uint64_t expires_us = member_expires_us(lane, member);
             if (all || expires_us <= now_us)
-                pg_line_leave_unsent(lane, member, &ending);
+                pg_queue_leave_unsent(lane, member, &ending);
             else
                 next_us = earlier(next_us, expires_us);
         }
@@ -104,12 +104,12 @@ void pg_line_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
         reactor_timer_clear(lane->reactor, &lane->expiry_timer);
     else
         reactor_timer_set(lane->reactor, &lane->expiry_timer, next_us);
-    pg_line_end(lane, &ending, outcome);
+    pg_queue_end(lane, &ending, outcome);
 }
 
-void pg_line_on_expiry(struct reactor_timer *timer)
+void pg_queue_on_expiry(struct reactor_timer *timer)
 {
-    pg_line_sweep(container_of(timer, struct pg_lane, expiry_timer), false, PG_EXPIRED);
+    pg_queue_sweep(container_of(timer, struct pg_lane, expiry_timer), false, PG_EXPIRED);
 }
 
 /* ---- retry of one ---- */
@@ -151,7 +151,7 @@ static bool member_retry(struct pg_lane *lane, struct pg_member *member, uint8_t
     member->tries++;
     member->queued_us = now_us;
     lane->stats.retries_total++;
-    pg_line_wait(retry, member);
+    pg_queue_wait(retry, member);
     reactor_wake(retry->reactor); /* its hook may have run already in this turn */
     return true;
 }

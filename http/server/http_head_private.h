@@ -4,8 +4,8 @@
  *
  * Private to http_parser. Pure: looks at spans, keeps nothing.
  */
-#ifndef HTTP_SERVER_HTTP_HEAD_H
-#define HTTP_SERVER_HTTP_HEAD_H
+#ifndef HTTP_SERVER_HTTP_HEAD_PRIVATE_H
+#define HTTP_SERVER_HTTP_HEAD_PRIVATE_H
 
 #include "http/server/http_parser.h"
 

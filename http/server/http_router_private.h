@@ -4,8 +4,8 @@
  * Private to http_server. Paths are compared byte by byte: nothing is percent-decoded, so an
  * escaped byte never matches a literal one.
  */
-#ifndef HTTP_SERVER_HTTP_ROUTER_H
-#define HTTP_SERVER_HTTP_ROUTER_H
+#ifndef HTTP_SERVER_HTTP_ROUTER_PRIVATE_H
+#define HTTP_SERVER_HTTP_ROUTER_PRIVATE_H
 
 #include "http/api/problem.h"
 #include "http/server/http_server.h"

@@ -9,8 +9,8 @@
  *   free --payment_api--> taken --submit--> at the store --payment_call_done--> free
  *                           '-- payment_call_refuse, payment_call_answer_head --> free
  */
-#ifndef HTTP_API_PAYMENT_CALL_H
-#define HTTP_API_PAYMENT_CALL_H
+#ifndef HTTP_API_PAYMENT_CALL_PRIVATE_H
+#define HTTP_API_PAYMENT_CALL_PRIVATE_H
 
 #include "http/api/payment_answer.h"
 #include "http/api/payment_api.h"

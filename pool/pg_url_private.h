@@ -6,8 +6,8 @@
  * that libpq gets every parameter it would otherwise look for in files or in the password database;
  * no message quotes the string. Asks no resolver and opens no file.
  */
-#ifndef POOL_PG_URL_H
-#define POOL_PG_URL_H
+#ifndef POOL_PG_URL_PRIVATE_H
+#define POOL_PG_URL_PRIVATE_H
 
 #include "core/buf.h"
 #include "core/check.h"

@@ -5,11 +5,11 @@
  * once when the pool comes up. Its row carries the residency guard: a database whose pay.region is
  * not REGION never makes us ready, and is named in one log line.
  */
-#ifndef POOL_PAYMENT_PROBE_H
-#define POOL_PAYMENT_PROBE_H
+#ifndef POOL_PAYMENT_PROBE_PRIVATE_H
+#define POOL_PAYMENT_PROBE_PRIVATE_H
 
 #include "core/histogram.h"
-#include "pool/payment_sql.h"
+#include "pool/payment_sql_private.h"
 #include "pool/payment_store.h"
 
 struct payment_probe {

@@ -1,12 +1,12 @@
 /*
  * pg_track (private to pool/): what a lane is made of: its line of waiting members and its tracks.
  *
- * pg_line.c owns the line (waiting, expiry, retry of one), pg_track.c the statements in flight
+ * pg_queue.c owns the line (waiting, expiry, retry of one), pg_track.c the statements in flight
  * (cut, send, answer, due), pg_lane.c the whole (admission, life). One lane's parts touch no other
  * lane but `retry`.
  */
-#ifndef POOL_PG_TRACK_H
-#define POOL_PG_TRACK_H
+#ifndef POOL_PG_LANE_PRIVATE_H
+#define POOL_PG_LANE_PRIVATE_H
 
 #include "core/reactor.h"
 #include "pool/pg_lane.h"
@@ -46,19 +46,19 @@ static inline struct pg_member *pg_member_of(struct list_node *node)
     return container_of(node, struct pg_member, node);
 }
 
-/* ---- pg_line.c ---- */
+/* ---- pg_queue.c ---- */
 
-struct list *pg_line_of_track(struct pg_track *track);
+struct list *pg_queue_of_track(struct pg_track *track);
 /* Joins the end of the line; queued_us is set. */
-void pg_line_wait(struct pg_lane *lane, struct pg_member *member);
-void pg_line_leave(struct pg_lane *lane, struct pg_member *member);
+void pg_queue_wait(struct pg_lane *lane, struct pg_member *member);
+void pg_queue_leave(struct pg_lane *lane, struct pg_member *member);
 /* Leaves unsent; joins `ending`, a list that the caller ends when the line is settled. */
-void pg_line_leave_unsent(struct pg_lane *lane, struct pg_member *member, struct list *ending);
+void pg_queue_leave_unsent(struct pg_lane *lane, struct pg_member *member, struct list *ending);
 /* Calls on_done for all of them. */
-void pg_line_end(struct pg_lane *lane, struct list *ending, enum pg_outcome outcome);
+void pg_queue_end(struct pg_lane *lane, struct list *ending, enum pg_outcome outcome);
 /* Ends every waiting member, or with `all` false those past their time. */
-void pg_line_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome);
-void pg_line_on_expiry(struct reactor_timer *timer);
+void pg_queue_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome);
+void pg_queue_on_expiry(struct reactor_timer *timer);
 /* on_done: the last thing that touches a member, its owner may reuse it inside. */
 void pg_member_done(struct pg_lane *lane, struct pg_member *member, enum pg_outcome outcome);
 /* What becomes of a member that left its track, by the kind of answer: done, or retried alone. */

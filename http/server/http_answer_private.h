@@ -3,8 +3,8 @@
  *
  * Private to http_exchange. Pure but for the caller's cached Date.
  */
-#ifndef HTTP_SERVER_HTTP_ANSWER_H
-#define HTTP_SERVER_HTTP_ANSWER_H
+#ifndef HTTP_SERVER_HTTP_ANSWER_PRIVATE_H
+#define HTTP_SERVER_HTTP_ANSWER_PRIVATE_H
 
 #include "http/server/http_server.h"
 

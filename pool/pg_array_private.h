@@ -5,8 +5,8 @@
  * length- prefixed elements), network byte order. Explicit OIDs at prepare; no quoting, no
  * escaping.
  */
-#ifndef POOL_PG_ARRAY_H
-#define POOL_PG_ARRAY_H
+#ifndef POOL_PG_ARRAY_PRIVATE_H
+#define POOL_PG_ARRAY_PRIVATE_H
 
 #include "core/buf.h"
 #include "core/check.h"

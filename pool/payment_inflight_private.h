@@ -7,8 +7,8 @@
  * callers cannot aim at one bucket; the nodes live in the operations, so it never allocates after
  * creation.
  */
-#ifndef POOL_PAYMENT_INFLIGHT_H
-#define POOL_PAYMENT_INFLIGHT_H
+#ifndef POOL_PAYMENT_INFLIGHT_PRIVATE_H
+#define POOL_PAYMENT_INFLIGHT_PRIVATE_H
 
 #include "core/check.h"
 #include "core/list.h"

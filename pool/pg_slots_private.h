@@ -6,8 +6,8 @@
  * pg_handshake.c its way up, pg_exchange.c a query on it; pg_connector.c decides when which slot
  * connects and what is replaced.
  */
-#ifndef POOL_PG_SLOTS_H
-#define POOL_PG_SLOTS_H
+#ifndef POOL_PG_SLOTS_PRIVATE_H
+#define POOL_PG_SLOTS_PRIVATE_H
 
 #include "core/config.h"
 #include "core/list.h"

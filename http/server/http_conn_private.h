@@ -7,13 +7,13 @@
  * outside (readiness, sweep, late answer, turn end), frees it. An answer that the kernel takes at
  * once goes from HANDLING to IDLE; WRITING is where the rest of one waits.
  */
-#ifndef HTTP_SERVER_HTTP_CONN_H
-#define HTTP_SERVER_HTTP_CONN_H
+#ifndef HTTP_SERVER_HTTP_CONN_PRIVATE_H
+#define HTTP_SERVER_HTTP_CONN_PRIVATE_H
 
 #include "core/clock.h"
 #include "core/list.h"
 #include "core/reactor.h"
-#include "http/server/http_router.h"
+#include "http/server/http_router_private.h"
 #include "http/server/http_server.h"
 
 #include <assert.h>

@@ -15,8 +15,8 @@
  * The struct is pg_connection because libpq's PGconn is a `struct pg_conn`: with the same tag the
  * compiler would take one for the other.
  */
-#ifndef POOL_PG_CONN_H
-#define POOL_PG_CONN_H
+#ifndef POOL_PG_CONN_PRIVATE_H
+#define POOL_PG_CONN_PRIVATE_H
 
 #include "core/list.h"
 #include "core/reactor.h"
