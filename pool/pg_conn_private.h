@@ -7,10 +7,7 @@
  * the connection has left BUSY, so that on_answer may send the next query at once. Never: PQcancel,
  * PQexec, PQconnectdb, PQgetResult while busy.
  *
- *   DOWN --start--> CONNECTING --OK, role checked--> PREPARING --all prepared--> IDLE <--> BUSY
- *     ^                                                  ^------ 0A000, 26000, 42P05 -------'
- *     '--- any failure, retire, deadline: pg_conn_down(reason) from every state
- *   (Resolving happens in pg_connector with pg_dns before start.)
+ * Its states, and the ways between them, stand in pg_pool.h.
  *
  * The struct is pg_connection because libpq's PGconn is a `struct pg_conn`: with the same tag the
  * compiler would take one for the other.
@@ -18,44 +15,13 @@
 #ifndef POOL_PG_CONN_PRIVATE_H
 #define POOL_PG_CONN_PRIVATE_H
 
-#include "core/list.h"
-#include "core/reactor.h"
-#include "pool/pg_query.h"
+#include "core/check.h"
+#include "core/err.h"
+#include "pool/pg_pool.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
-enum pg_conn_state {
-    PG_CONN_DOWN,
-    PG_CONN_CONNECTING,
-    PG_CONN_PREPARING,
-    PG_CONN_IDLE,
-    PG_CONN_BUSY
-};
-enum { PG_CONN_STATES = PG_CONN_BUSY + 1 };
-
-/* Why a connection ended: label of pool_closed_total, and the log line. */
-enum pg_close_reason {
-    PG_CLOSE_REFUSED,   /* connect failed */
-    PG_CLOSE_TIMEOUT,   /* connect + prepare took longer than the limit */
-    PG_CLOSE_AUTH,      /* 28xxx */
-    PG_CLOSE_STANDBY,   /* in_hot_standby or read-only */
-    PG_CLOSE_PREPARE,   /* a statement could not be prepared (schema missing?) */
-    PG_CLOSE_EOF,       /* the server went away */
-    PG_CLOSE_SHUTDOWN,  /* 57P0x: the server ends its sessions, or does not take new ones yet */
-    PG_CLOSE_READ_ONLY, /* 25006 */
-    PG_CLOSE_DEADLINE,  /* no answer in time */
-    PG_CLOSE_PROTOCOL,  /* libpq lost step, or a transaction was left open */
-    PG_CLOSE_LIFETIME,  /* planned replacement */
-    PG_CLOSE_EPOCH,     /* the address or the credentials changed */
-    PG_CLOSE_DRAIN,
-};
-enum { PG_CLOSE_REASONS = PG_CLOSE_DRAIN + 1 };
-const char *pg_close_reason_name(enum pg_close_reason reason);
-const char *pg_conn_state_name(enum pg_conn_state state);
-
 struct pg_connection;
-struct pg_pool;
 
 /* One attempt's parameters; arrays for PQconnectStartParams, NULL-terminated, borrowed for the
  * call. */

@@ -1,6 +1,6 @@
 /*
- * The background connector: keeps conn_count connections up, replaces old ones, and is the
- * breaker's probe.
+ * Part of pg_pool (see pg_slots_private.h): the background connector. It keeps conn_count
+ * connections up, replaces old ones, and is the breaker's probe.
  *
  * Everything starts from its timer: what happens elsewhere only wakes it, so no attempt begins
  * inside somebody else's callback. After a failure one attempt at a time probes; in good times
@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "pool/pg_conn_private.h"
 #include "pool/pg_slots_private.h"
 #include "pool/pg_url_private.h"
 

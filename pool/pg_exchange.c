@@ -1,4 +1,4 @@
-/* One query on one connection: sent, answered, judged. */
+/* Part of pg_conn (see pg_slots_private.h): one query on one connection: sent, answered, judged. */
 #include "core/clock.h"
 #include "core/log.h"
 #include "pool/pg_conn_private.h"

@@ -1,3 +1,5 @@
+/* Part of pg_conn (see pg_slots_private.h): the way up: connected, its role checked, all statements
+ * prepared. */
 #include "pool/pg_conn_private.h"
 
 #include "core/clock.h"

@@ -1,5 +1,5 @@
 /*
- * pg_track (private to pool/): what a lane is made of: its line of waiting members and its tracks.
+ * pg_lane (private to pool/): what a lane is made of: its line of waiting members and its tracks.
  *
  * pg_queue.c owns the line (waiting, expiry, retry of one), pg_track.c the statements in flight
  * (cut, send, answer, due), pg_lane.c the whole (admission, life). One lane's parts touch no other

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "pool/pg_conn_private.h"
 #include "pool/pg_slots_private.h"
 
 #include <stdio.h>
@@ -11,6 +12,58 @@
 
 /* A connection that lives less is a failed attempt that came up by chance. */
 enum { SHORT_LIFE_MS = 1000, SQLSTATE_CLASS_LEN = 2 };
+
+/* ---- names ---- */
+
+const char *pg_close_reason_name(enum pg_close_reason reason)
+{
+    switch (reason) {
+    case PG_CLOSE_REFUSED:
+        return "refused";
+    case PG_CLOSE_TIMEOUT:
+        return "timeout";
+    case PG_CLOSE_AUTH:
+        return "auth";
+    case PG_CLOSE_STANDBY:
+        return "standby";
+    case PG_CLOSE_PREPARE:
+        return "prepare";
+    case PG_CLOSE_EOF:
+        return "eof";
+    case PG_CLOSE_SHUTDOWN:
+        return "shutdown";
+    case PG_CLOSE_READ_ONLY:
+        return "read_only";
+    case PG_CLOSE_DEADLINE:
+        return "deadline";
+    case PG_CLOSE_PROTOCOL:
+        return "protocol";
+    case PG_CLOSE_LIFETIME:
+        return "lifetime";
+    case PG_CLOSE_EPOCH:
+        return "epoch";
+    case PG_CLOSE_DRAIN:
+        return "drain";
+    }
+    UNREACHABLE();
+}
+
+const char *pg_conn_state_name(enum pg_conn_state state)
+{
+    switch (state) {
+    case PG_CONN_DOWN:
+        return "down";
+    case PG_CONN_CONNECTING:
+        return "connecting";
+    case PG_CONN_PREPARING:
+        return "preparing";
+    case PG_CONN_IDLE:
+        return "idle";
+    case PG_CONN_BUSY:
+        return "busy";
+    }
+    UNREACHABLE();
+}
 
 /* ---- figures ---- */
 

@@ -16,7 +16,6 @@
 #include "core/histogram.h"
 #include "core/list.h"
 #include "core/reactor.h"
-#include "pool/pg_conn_private.h"
 #include "pool/pg_query.h"
 
 #include <stdbool.h>
@@ -29,6 +28,42 @@ enum {
     PG_POOL_TIMERS = 4,    /* the spare's, the connector's, and pg_dns's two */
     PG_SQLSTATES_MAX = 64, /* classes "00".."ZZ" seen, bounded */
 };
+
+/*
+ *   DOWN --start--> CONNECTING --OK, role checked--> PREPARING --all prepared--> IDLE <--> BUSY
+ *     ^                                                  ^------ 0A000, 26000, 42P05 -------'
+ *     '--- any failure, retire, deadline: ended with a pg_close_reason from every state
+ *   (The host name is resolved before the start.)
+ */
+enum pg_conn_state {
+    PG_CONN_DOWN,
+    PG_CONN_CONNECTING,
+    PG_CONN_PREPARING,
+    PG_CONN_IDLE,
+    PG_CONN_BUSY
+};
+enum { PG_CONN_STATES = PG_CONN_BUSY + 1 };
+/* Label of pool_connections. */
+const char *pg_conn_state_name(enum pg_conn_state state);
+
+/* Why a connection ended: label of pool_closed_total, and the log line. */
+enum pg_close_reason {
+    PG_CLOSE_REFUSED,   /* connect failed */
+    PG_CLOSE_TIMEOUT,   /* connect + prepare took longer than the limit */
+    PG_CLOSE_AUTH,      /* 28xxx */
+    PG_CLOSE_STANDBY,   /* in_hot_standby or read-only */
+    PG_CLOSE_PREPARE,   /* a statement could not be prepared (schema missing?) */
+    PG_CLOSE_EOF,       /* the server went away */
+    PG_CLOSE_SHUTDOWN,  /* 57P0x: the server ends its sessions, or does not take new ones yet */
+    PG_CLOSE_READ_ONLY, /* 25006 */
+    PG_CLOSE_DEADLINE,  /* no answer in time */
+    PG_CLOSE_PROTOCOL,  /* libpq lost step, or a transaction was left open */
+    PG_CLOSE_LIFETIME,  /* planned replacement */
+    PG_CLOSE_EPOCH,     /* the address or the credentials changed */
+    PG_CLOSE_DRAIN,
+};
+enum { PG_CLOSE_REASONS = PG_CLOSE_DRAIN + 1 };
+const char *pg_close_reason_name(enum pg_close_reason reason);
 
 struct pg_pool;
 struct pg_dns_stats; /* pool/pg_dns.h */

@@ -35,7 +35,7 @@ enum pg_answer_kind {
     PG_ANSWER_LOST,  /* sent, no answer: outcome unknown */
 };
 
-struct pg_rows; /* libpq's PGresult; read it through pg_array.h */
+struct pg_rows; /* libpq's PGresult; only pool/ reads it, through pg_array */
 
 struct pg_answer {
     enum pg_answer_kind kind;

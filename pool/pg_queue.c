@@ -1,3 +1,5 @@
+/* Part of pg_lane (see pg_lane_private.h): the line of waiting members: joining, expiry, and what
+ * becomes of a member that left its track. */
 #include "core/log.h"
 #include "pool/pg_lane_private.h"
 
