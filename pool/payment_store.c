@@ -330,7 +330,7 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
 
 bool payment_store_cancel(struct payment_store *store, struct payment_op *op)
 {
-    if (!pg_lane_cancel(lane_of(store, op->kind), &op->member))
+    if (!pg_lane_cancel(&op->member))
         return false;
     payment_inflight_release(&store->inflight, op);
     return true;

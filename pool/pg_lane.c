@@ -32,7 +32,7 @@ static void lane_dispatch(struct pg_lane *lane)
     list_init(&expired);
     for (uint8_t i = 0; i < lane->config.tracks; i++)
         pg_track_dispatch(&lane->tracks[i], &expired);
-    pg_queue_end(lane, &expired, PG_EXPIRED);
+    pg_queue_end(&expired, PG_EXPIRED);
 }
 
 static void lane_on_turn_end(struct reactor_hook *hook)
@@ -159,13 +159,12 @@ enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member)
     return ERR_OK;
 }
 
-bool pg_lane_cancel(struct pg_lane *lane, struct pg_member *member)
+bool pg_lane_cancel(struct pg_member *member)
 {
     if (member->state != PG_MEMBER_WAITING)
         return false;
-    if (member->tries > 0 && lane->config.retry != NULL)
-        lane = lane->config.retry;
-    pg_queue_leave(lane, member);
+    pg_queue_leave(member);
+    member->lane = NULL;
     member->state = PG_MEMBER_NEW;
     return true;
 }

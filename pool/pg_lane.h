@@ -74,10 +74,13 @@ struct pg_work {
     bool (*compatible)(const struct pg_member *a, const struct pg_member *b);
 };
 
+struct pg_lane;
+
 /* Embedded in the request. Storage is the owner's until on_done. The owner sets work, shard, due_us
  * and on_done; the rest is the lane's. */
 struct pg_member {
     struct list_node node;
+    struct pg_lane *lane; /* where it waits or is in flight; NULL: nowhere */
     const struct pg_work *work;
     uint64_t shard;  /* picks the track in a sharded lane (wallet id) */
     uint64_t due_us; /* absolute, monotonic */
@@ -110,8 +113,6 @@ struct pg_lane_stats {
     struct histogram service_time; /* per batch */
 };
 
-struct pg_lane;
-
 MUST_USE enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
                                  const struct pg_lane_config *config);
 void pg_lane_destroy(struct pg_lane *lane);
@@ -119,9 +120,9 @@ void pg_lane_destroy(struct pg_lane *lane);
 /* ERR_FULL: queue at its limit, or predicted wait over queue_wait_max_us. ERR_TIMEOUT: predicted
  * wait over what is left of the member's budget. ERR_UNAVAILABLE: no usable connection. */
 MUST_USE enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member);
-/* True: it was still waiting and is forgotten, on_done will not run. False: it is sent (or done).
- */
-bool pg_lane_cancel(struct pg_lane *lane, struct pg_member *member);
+/* True: it was still waiting, in whichever lane, and is forgotten: on_done will not run. False: it
+ * is sent (or done). */
+bool pg_lane_cancel(struct pg_member *member);
 
 uint64_t pg_lane_predicted_wait_us(const struct pg_lane *lane, uint64_t shard);
 uint32_t pg_lane_waiting(const struct pg_lane *lane);

@@ -49,20 +49,21 @@ static inline struct pg_member *pg_member_of(struct list_node *node)
 /* ---- pg_queue.c ---- */
 
 struct list *pg_queue_of_track(struct pg_track *track);
-/* Joins the end of the line; queued_us is set. */
+/* Joins the end of this lane's line and belongs to the lane from there on; queued_us is set. */
 void pg_queue_wait(struct pg_lane *lane, struct pg_member *member);
-void pg_queue_leave(struct pg_lane *lane, struct pg_member *member);
+/* Leaves its lane's line. */
+void pg_queue_leave(struct pg_member *member);
 /* Leaves unsent; joins `ending`, a list that the caller ends when the line is settled. */
-void pg_queue_leave_unsent(struct pg_lane *lane, struct pg_member *member, struct list *ending);
+void pg_queue_leave_unsent(struct pg_member *member, struct list *ending);
 /* Calls on_done for all of them. */
-void pg_queue_end(struct pg_lane *lane, struct list *ending, enum pg_outcome outcome);
+void pg_queue_end(struct list *ending, enum pg_outcome outcome);
 /* Ends every waiting member, or with `all` false those past their time. */
 void pg_queue_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome);
 void pg_queue_on_expiry(struct reactor_timer *timer);
 /* on_done: the last thing that touches a member, its owner may reuse it inside. */
-void pg_member_done(struct pg_lane *lane, struct pg_member *member, enum pg_outcome outcome);
+void pg_member_done(struct pg_member *member, enum pg_outcome outcome);
 /* What becomes of a member that left its track, by the kind of answer: done, or retried alone. */
-void pg_member_answer(struct pg_lane *lane, struct pg_member *member, enum pg_answer_kind kind);
+void pg_member_answer(struct pg_member *member, enum pg_answer_kind kind);
 
 /* ---- pg_track.c ---- */
 

@@ -41,6 +41,7 @@ static void expiry_arm(struct pg_lane *lane, uint64_t expires_us)
 
 void pg_queue_wait(struct pg_lane *lane, struct pg_member *member)
 {
+    member->lane = lane;
     member->state = PG_MEMBER_WAITING;
     member->verdict = PG_VERDICT_NONE;
     list_push_back(line_of(lane, member->shard), &member->node);
@@ -48,25 +49,30 @@ void pg_queue_wait(struct pg_lane *lane, struct pg_member *member)
     expiry_arm(lane, member_expires_us(lane, member));
 }
 
-void pg_queue_leave(struct pg_lane *lane, struct pg_member *member)
+void pg_queue_leave(struct pg_member *member)
 {
+    struct pg_lane *lane = member->lane;
+
     CHECK(member->state == PG_MEMBER_WAITING);
     list_remove(line_of(lane, member->shard), &member->node);
     CHECK(lane->waiting > 0);
     lane->waiting--;
 }
 
-void pg_queue_leave_unsent(struct pg_lane *lane, struct pg_member *member, struct list *ending)
+void pg_queue_leave_unsent(struct pg_member *member, struct list *ending)
 {
-    pg_queue_leave(lane, member);
+    pg_queue_leave(member);
     member->state = PG_MEMBER_ENDING;
     list_push_back(ending, &member->node);
 }
 
-void pg_member_done(struct pg_lane *lane, struct pg_member *member, enum pg_outcome outcome)
+void pg_member_done(struct pg_member *member, enum pg_outcome outcome)
 {
+    struct pg_lane *lane = member->lane;
+
     CHECK(member->state == PG_MEMBER_ENDING || member->state == PG_MEMBER_SENT);
     member->state = PG_MEMBER_DONE;
+    member->lane = NULL;
     member->answered_us = reactor_now_us(lane->reactor);
     if (outcome == PG_EXPIRED)
         lane->stats.expired_total++;
@@ -75,10 +81,10 @@ void pg_member_done(struct pg_lane *lane, struct pg_member *member, enum pg_outc
     member->on_done(member, outcome);
 }
 
-void pg_queue_end(struct pg_lane *lane, struct list *ending, enum pg_outcome outcome)
+void pg_queue_end(struct list *ending, enum pg_outcome outcome)
 {
     for (struct list_node *node; (node = list_pop_front(ending)) != NULL;)
-        pg_member_done(lane, pg_member_of(node), outcome);
+        pg_member_done(pg_member_of(node), outcome);
 }
 
 /* Owners are told after the line is settled, since they may submit again. */
@@ -97,7 +103,7 @@ void pg_queue_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
             struct pg_member *member = pg_member_of(node);
             const uint64_t expires_us = member_expires_us(lane, member);
             if (all || expires_us <= now_us)
-                pg_queue_leave_unsent(lane, member, &ending);
+                pg_queue_leave_unsent(member, &ending);
             else
                 next_us = earlier(next_us, expires_us);
         }
@@ -106,7 +112,7 @@ void pg_queue_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
         reactor_timer_clear(lane->reactor, &lane->expiry_timer);
     else
         reactor_timer_set(lane->reactor, &lane->expiry_timer, next_us);
-    pg_queue_end(lane, &ending, outcome);
+    pg_queue_end(&ending, outcome);
 }
 
 void pg_queue_on_expiry(struct reactor_timer *timer)
@@ -138,8 +144,9 @@ static enum pg_outcome outcome_of_error(const struct pg_member *member)
 /* Puts a member that left its track into the retry lane's line. False: it may not, there is no
  * room, or less time is left than the failed attempt took: then an honest answer now is worth more
  * than a second try. */
-static bool member_retry(struct pg_lane *lane, struct pg_member *member, uint8_t tries_max)
+static bool member_retry(struct pg_member *member, uint8_t tries_max)
 {
+    struct pg_lane *lane = member->lane;
     struct pg_lane *retry = lane->config.retry != NULL ? lane->config.retry : lane;
     const uint64_t now_us = reactor_now_us(lane->reactor);
 
@@ -165,55 +172,56 @@ static uint8_t tries_not_run_max(const struct pg_lane *lane)
     return (uint8_t)(pg_pool_size(lane->pool) + 1);
 }
 
-static void member_end_error(struct pg_lane *lane, struct pg_member *member)
+static void member_end_error(struct pg_member *member)
 {
+    const struct pg_lane *lane = member->lane;
     const uint8_t tries_max = member_was_not_run(member)   ? tries_not_run_max(lane)
                               : lane->config.retry != NULL ? 1
                                                            : 0;
 
-    if (!member_retry(lane, member, tries_max))
-        pg_member_done(lane, member, outcome_of_error(member));
+    if (!member_retry(member, tries_max))
+        pg_member_done(member, outcome_of_error(member));
 }
 
-static void member_end_lost(struct pg_lane *lane, struct pg_member *member)
+static void member_end_lost(struct pg_member *member)
 {
-    if (member->work->read_only && member_retry(lane, member, 1))
+    if (member->work->read_only && member_retry(member, 1))
         return;
-    pg_member_done(lane, member, member->work->read_only ? PG_UNAVAILABLE : PG_UNKNOWN);
+    pg_member_done(member, member->work->read_only ? PG_UNAVAILABLE : PG_UNKNOWN);
 }
 
-static void member_end_rows(struct pg_lane *lane, struct pg_member *member)
+static void member_end_rows(struct pg_member *member)
 {
     switch (member->verdict) {
     case PG_VERDICT_DONE:
-        pg_member_done(lane, member, PG_DONE);
+        pg_member_done(member, PG_DONE);
         return;
     case PG_VERDICT_BUSY:
         /* Its wallet is locked elsewhere and nothing was written: alone it may wait for the lock.
          */
-        if (!member_retry(lane, member, tries_not_run_max(lane)))
-            pg_member_done(lane, member, PG_EXPIRED);
+        if (!member_retry(member, tries_not_run_max(member->lane)))
+            pg_member_done(member, PG_EXPIRED);
         return;
     case PG_VERDICT_NONE:
-        log_error("pg_lane_no_answer", LOG_TEXT("lane", lane->config.name),
+        log_error("pg_lane_no_answer", LOG_TEXT("lane", member->lane->config.name),
                   LOG_TEXT("work", member->work->name));
-        pg_member_done(lane, member, PG_FAILED);
+        pg_member_done(member, PG_FAILED);
         return;
     }
     UNREACHABLE();
 }
 
-void pg_member_answer(struct pg_lane *lane, struct pg_member *member, enum pg_answer_kind kind)
+void pg_member_answer(struct pg_member *member, enum pg_answer_kind kind)
 {
     switch (kind) {
     case PG_ANSWER_ROWS:
-        member_end_rows(lane, member);
+        member_end_rows(member);
         return;
     case PG_ANSWER_ERROR:
-        member_end_error(lane, member);
+        member_end_error(member);
         return;
     case PG_ANSWER_LOST:
-        member_end_lost(lane, member);
+        member_end_lost(member);
         return;
     }
     UNREACHABLE();

@@ -44,9 +44,9 @@ static void track_cut(struct pg_track *track, struct list *expired)
         next = list_next(queue, node);
         struct pg_member *member = pg_member_of(node);
         if (now_us >= member->due_us) {
-            pg_queue_leave_unsent(lane, member, expired);
+            pg_queue_leave_unsent(member, expired);
         } else if (fits_batch(track, member)) {
-            pg_queue_leave(lane, member);
+            pg_queue_leave(member);
             member->batch_index = track->count;
             track->members[track->count++] = member;
         }
@@ -139,7 +139,7 @@ static void end_members(struct pg_lane *lane, struct pg_member **members, uint8_
             continue;
         }
         memcpy(member->sqlstate, answer->sqlstate, sizeof(member->sqlstate));
-        pg_member_answer(lane, member, answer->kind);
+        pg_member_answer(member, answer->kind);
     }
 }
 
@@ -174,7 +174,7 @@ static void track_on_answer(struct pg_query *query, const struct pg_answer *answ
             work->decode(members, count, answer->rows);
     }
     end_members(lane, members, count, answer);
-    pg_queue_end(lane, &expired, PG_EXPIRED);
+    pg_queue_end(&expired, PG_EXPIRED);
 }
 
 /* Answers the members whose time is over; the statement itself goes on and its connection stays
@@ -199,7 +199,7 @@ static void track_on_due(struct reactor_timer *timer)
 
     for (struct list_node *node; (node = list_pop_front(&ended)) != NULL;) {
         struct pg_member *member = pg_member_of(node);
-        pg_member_done(lane, member, member->work->read_only ? PG_TIMED_OUT : PG_UNKNOWN);
+        pg_member_done(member, member->work->read_only ? PG_TIMED_OUT : PG_UNKNOWN);
     }
 }
 

@@ -683,8 +683,8 @@ static void test_cancel_forgets_only_what_was_not_sent(void **state)
     turn();
     submit_ok(1, &WRITE, 1);
 
-    assert_false(pg_lane_cancel(lane, &requests[0].member));
-    assert_true(pg_lane_cancel(lane, &requests[1].member));
+    assert_false(pg_lane_cancel(&requests[0].member));
+    assert_true(pg_lane_cancel(&requests[1].member));
 
     answer_rows(0);
     assert_done(0, PG_DONE);
@@ -696,6 +696,7 @@ static void test_cancel_finds_a_member_waiting_for_its_retry(void **state)
 {
     (void)state;
     submit_ok(0, &WRITE, 0);
+    assert_ptr_equal(requests[0].member.lane, lane);
     turn();
     pool.busy += pool.idle; /* nothing idle: the retry has to wait */
     pool.idle = 0;
@@ -703,11 +704,72 @@ static void test_cancel_finds_a_member_waiting_for_its_retry(void **state)
     struct pg_answer answer = {.kind = PG_ANSWER_ROWS, .rows = &rows};
     pool.sent[0].query->on_answer(pool.sent[0].query, &answer);
     assert_int_equal(pg_lane_waiting(single), 1);
+    assert_ptr_equal(requests[0].member.lane, single);
 
-    assert_true(pg_lane_cancel(lane, &requests[0].member));
+    assert_true(pg_lane_cancel(&requests[0].member));
 
     assert_int_equal(pg_lane_waiting(single), 0);
     assert_pending(0);
+    assert_null(requests[0].member.lane);
+}
+
+/* A second try inside the retry lane: `tries` tells nothing of where it is. */
+static void test_cancel_in_the_retry_lane_itself_leaves_the_other_lanes_alone(void **state)
+{
+    (void)state;
+    requests[0].member =
+        (struct pg_member){.work = &READ, .due_us = now_us + BUDGET, .on_done = request_done};
+    assert_int_equal(pg_lane_submit(single, &requests[0].member), ERR_OK);
+    turn();
+    pool.busy += pool.idle; /* nothing idle: all that follows has to wait */
+    pool.idle = 0;
+    submit_ok(1, &READ, 1);
+    struct pg_answer answer = {.kind = PG_ANSWER_ERROR, .sqlstate = "26000"};
+    pool.sent[0].query->on_answer(pool.sent[0].query, &answer);
+    assert_int_equal(requests[0].member.tries, 1);
+    assert_ptr_equal(requests[0].member.lane, single);
+
+    assert_true(pg_lane_cancel(&requests[0].member));
+
+    assert_int_equal(pg_lane_waiting(single), 0);
+    assert_int_equal(pg_lane_waiting(lane), 1);
+    assert_pending(0);
+    assert_pending(1);
+}
+
+static void test_member_belongs_to_its_lane_until_it_is_done(void **state)
+{
+    (void)state;
+    submit_ok(0, &READ, 0);
+    turn();
+    assert_ptr_equal(requests[0].member.lane, lane);
+
+    answer_with(0, PG_ANSWER_LOST, "", NULL); /* a read: retried */
+    assert_ptr_equal(requests[0].member.lane, single);
+    assert_int_equal(pg_lane_in_flight(single), 1);
+
+    answer_rows(1);
+    assert_done(0, PG_DONE);
+    assert_null(requests[0].member.lane);
+    assert_true(pg_lane_quiet(single));
+}
+
+static void test_what_expires_is_counted_where_it_waited(void **state)
+{
+    (void)state;
+    submit_ok(0, &WRITE, 0);
+    turn();
+    pool.busy += pool.idle; /* nothing idle: the retry has to wait */
+    pool.idle = 0;
+    const struct pg_rows rows = {.busy = {true}};
+    struct pg_answer answer = {.kind = PG_ANSWER_ROWS, .rows = &rows};
+    pool.sent[0].query->on_answer(pool.sent[0].query, &answer);
+
+    advance(BUDGET);
+
+    assert_done(0, PG_EXPIRED);
+    assert_int_equal(pg_lane_stats(single)->expired_total, 1);
+    assert_int_equal(pg_lane_stats(lane)->expired_total, 0);
 }
 
 static void resubmit_once(struct pg_member *member, enum pg_outcome outcome)
@@ -765,6 +827,9 @@ int main(void)
         LANE_TEST(test_no_idle_connection_keeps_order_until_one_is_free),
         LANE_TEST(test_cancel_forgets_only_what_was_not_sent),
         LANE_TEST(test_cancel_finds_a_member_waiting_for_its_retry),
+        LANE_TEST(test_cancel_in_the_retry_lane_itself_leaves_the_other_lanes_alone),
+        LANE_TEST(test_member_belongs_to_its_lane_until_it_is_done),
+        LANE_TEST(test_what_expires_is_counted_where_it_waited),
         LANE_TEST(test_on_done_may_submit_again),
     };
 
