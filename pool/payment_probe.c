@@ -33,7 +33,7 @@ static void probe_decode(struct pg_member **members, uint32_t count, const struc
         members[0]->verdict = PG_VERDICT_DONE;
 }
 
-static const struct pg_work WORK_PROBE = {
+const struct pg_work PAYMENT_PROBE_WORK = {
     .name = "probe",
     .read_only = true,
     .encode = probe_encode,
@@ -116,7 +116,7 @@ void payment_probe_start(struct payment_probe *probe, struct pg_pool *pool, stru
     probe->query_time = query_time;
     probe->region = config->region;
     probe->interval_us = (uint64_t)config->db_probe_interval_ms * CLOCK_US_PER_MS;
-    probe->member = (struct pg_member){.work = &WORK_PROBE, .on_done = probe_on_done};
+    probe->member = (struct pg_member){.work = &PAYMENT_PROBE_WORK, .on_done = probe_on_done};
     probe->timer.on_due = probe_on_interval;
     probe->listener.on_change = probe_on_pool_change;
     pg_pool_listen(pool, &probe->listener);

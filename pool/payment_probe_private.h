@@ -26,6 +26,9 @@ struct payment_probe {
     struct payment_store_health health;
 };
 
+/* What the probe sends; the lane it goes through has to know it. */
+extern const struct pg_work PAYMENT_PROBE_WORK;
+
 /* All pointers are borrowed until payment_probe_stop(). */
 void payment_probe_start(struct payment_probe *probe, struct pg_pool *pool, struct pg_lane *lane,
                          const struct config *config, struct histogram *query_time);

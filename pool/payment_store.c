@@ -18,10 +18,8 @@ enum {
 enum lane_index { LANE_EVALUATE, LANE_HOLD, LANE_SINGLE };
 enum { LANES = LANE_SINGLE + 1 };
 
-/* What db_query_duration_seconds tells apart. */
-enum query_index { QUERY_EVAL, QUERY_HOLD, QUERY_VOID, QUERY_FIND, QUERY_PROBE };
-enum { QUERIES = QUERY_PROBE + 1 };
-static const char *const QUERY_NAMES[QUERIES] = {"eval", "hold", "void", "find", "probe"};
+/* What db_query_duration_seconds tells apart: the kinds, and the probe. */
+enum { QUERY_PROBE = PAYMENT_OP_KINDS, QUERIES };
 
 struct payment_store {
     struct pg_pool *pool;
@@ -185,6 +183,20 @@ static const struct pg_work WORK_VOID = {
     .decode = void_decode,
 };
 
+/* ---- the kinds ---- */
+
+/* All that tells one kind of operation from another. */
+static const struct payment_kind {
+    const struct pg_work *work; /* whether it writes; the label of db_query_duration_seconds */
+    enum lane_index lane;
+    bool claims_key; /* one of its (client, key) at a time */
+} KINDS[PAYMENT_OP_KINDS] = {
+    [PAYMENT_OP_EVALUATE] = {.work = &WORK_EVALUATE, .lane = LANE_EVALUATE},
+    [PAYMENT_OP_HOLD] = {.work = &WORK_HOLD, .lane = LANE_HOLD, .claims_key = true},
+    [PAYMENT_OP_VOID] = {.work = &WORK_VOID, .lane = LANE_SINGLE},
+    [PAYMENT_OP_FIND] = {.work = &WORK_FIND, .lane = LANE_SINGLE},
+};
+
 /* ---- the store ---- */
 
 static enum err lanes_create(struct payment_store *store, const struct config *config)
@@ -253,21 +265,6 @@ const struct pg_statement *payment_store_statements(uint8_t *count)
     return PAYMENT_SQL;
 }
 
-static enum query_index query_of_kind(enum payment_op_kind kind)
-{
-    switch (kind) {
-    case PAYMENT_OP_EVALUATE:
-        return QUERY_EVAL;
-    case PAYMENT_OP_HOLD:
-        return QUERY_HOLD;
-    case PAYMENT_OP_FIND:
-        return QUERY_FIND;
-    case PAYMENT_OP_VOID:
-        return QUERY_VOID;
-    }
-    UNREACHABLE();
-}
-
 static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
 {
     struct payment_op *op = op_of(member);
@@ -275,54 +272,25 @@ static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
 
     payment_inflight_release(&store->inflight, op);
     if (member->sent_us != 0)
-        histogram_record(&store->query_time[query_of_kind(op->kind)],
-                         member->answered_us - member->sent_us);
+        histogram_record(&store->query_time[op->kind], member->answered_us - member->sent_us);
     op->on_done(op, outcome);
-}
-
-static struct pg_lane *lane_of(const struct payment_store *store, enum payment_op_kind kind)
-{
-    switch (kind) {
-    case PAYMENT_OP_EVALUATE:
-        return store->lanes[LANE_EVALUATE];
-    case PAYMENT_OP_HOLD:
-        return store->lanes[LANE_HOLD];
-    case PAYMENT_OP_FIND:
-    case PAYMENT_OP_VOID:
-        return store->lanes[LANE_SINGLE];
-    }
-    UNREACHABLE();
-}
-
-static const struct pg_work *work_of(enum payment_op_kind kind)
-{
-    switch (kind) {
-    case PAYMENT_OP_EVALUATE:
-        return &WORK_EVALUATE;
-    case PAYMENT_OP_HOLD:
-        return &WORK_HOLD;
-    case PAYMENT_OP_FIND:
-        return &WORK_FIND;
-    case PAYMENT_OP_VOID:
-        return &WORK_VOID;
-    }
-    UNREACHABLE();
 }
 
 enum err payment_store_submit(struct payment_store *store, struct payment_op *op)
 {
-    CHECK(!list_node_linked(&op->key_node));
+    const struct payment_kind *kind = &KINDS[op->kind];
 
+    CHECK(!list_node_linked(&op->key_node));
     op->store = store;
-    op->member.work = work_of(op->kind);
+    op->member.work = kind->work;
     op->member.shard = (uint64_t)op->command.wallet_id;
     op->member.due_us = op->due_us;
     op->member.on_done = op_on_done;
     op->member.state = PG_MEMBER_NEW;
 
-    if (op->kind == PAYMENT_OP_HOLD && !payment_inflight_claim(&store->inflight, op))
+    if (kind->claims_key && !payment_inflight_claim(&store->inflight, op))
         return ERR_CONFLICT;
-    const enum err err = pg_lane_submit(lane_of(store, op->kind), &op->member);
+    const enum err err = pg_lane_submit(store->lanes[kind->lane], &op->member);
     if (err != ERR_OK)
         payment_inflight_release(&store->inflight, op);
     return err;
@@ -373,6 +341,6 @@ const struct histogram *payment_store_query_time(const struct payment_store *sto
 {
     if (index >= QUERIES)
         return NULL;
-    *name = QUERY_NAMES[index];
+    *name = index == QUERY_PROBE ? PAYMENT_PROBE_WORK.name : KINDS[index].work->name;
     return &store->query_time[index];
 }

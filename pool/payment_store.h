@@ -19,7 +19,9 @@ struct payment_store;
 struct payment_op;
 typedef void payment_op_fn(struct payment_op *op, enum pg_outcome outcome);
 
-enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_FIND, PAYMENT_OP_VOID };
+/* A kind is a row of the table in payment_store.c: its work, its lane, whether it claims a key. */
+enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_VOID, PAYMENT_OP_FIND };
+enum { PAYMENT_OP_KINDS = PAYMENT_OP_FIND + 1 };
 
 /* One request to the database, embedded in the caller's slot; the caller's until on_done. Set by
  * the caller: everything down to on_done. Valid after on_done with PG_DONE: the answer. */
