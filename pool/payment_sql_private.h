@@ -8,7 +8,11 @@
 #ifndef POOL_PAYMENT_SQL_PRIVATE_H
 #define POOL_PAYMENT_SQL_PRIVATE_H
 
+#include "core/config.h"
 #include "core/payment.h"
+#include "core/secret.h"
+#include "core/uuid7.h"
+#include "pool/pg_array_private.h"
 #include "pool/pg_query.h"
 
 #include <stdbool.h>
@@ -23,7 +27,32 @@ enum payment_sql {
     PAYMENT_SQL_VOID,
     PAYMENT_SQL_PROBE,
 };
-enum { PAYMENT_SQL_STATEMENTS = PAYMENT_SQL_PROBE + 1, PAYMENT_SQL_TEXT_MAX = 64 };
+enum {
+    PAYMENT_SQL_STATEMENTS = PAYMENT_SQL_PROBE + 1,
+    PAYMENT_SQL_TEXT_MAX = 64,
+    PAYMENT_SQL_REGION_MAX = CONFIG_TEXT_MAX - 1,
+};
+
+/* An array of one element of this size. */
+#define PAYMENT_SQL_ARRAY_BYTES(element_bytes)                                                     \
+    (PG_ARRAY_HEADER_BYTES + PG_ARRAY_ELEMENT_BYTES + (int)(element_bytes))
+
+/* The most that the parameters of one take in the storage. A batch of n takes less than n times
+ * that: what it has once, the arrays' headers and the region, is counted n times. */
+enum {
+    PAYMENT_SQL_EVALUATE_BYTES_MAX =
+        2 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int64_t)) + /* wallet, amount */
+        PAYMENT_SQL_ARRAY_BYTES(PAYMENT_CURRENCY_LEN) +
+        PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* mcc */
+        PAYMENT_SQL_ARRAY_BYTES(PAYMENT_COUNTRY_LEN) + PAYMENT_SQL_REGION_MAX,
+    PAYMENT_SQL_HOLD_BYTES_MAX =
+        PAYMENT_SQL_ARRAY_BYTES(UUID7_BYTES) + PAYMENT_SQL_ARRAY_BYTES(PAYMENT_KEY_MAX) +
+        PAYMENT_SQL_ARRAY_BYTES(SECRET_DIGEST_BYTES) +
+        3 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* client, elapsed, budget */
+        PAYMENT_SQL_EVALUATE_BYTES_MAX,
+    PAYMENT_SQL_FIND_BYTES_MAX = UUID7_BYTES + sizeof(int32_t), /* id, client */
+    PAYMENT_SQL_VOID_BYTES_MAX = PAYMENT_SQL_FIND_BYTES_MAX + UUID7_BYTES,
+};
 
 /* Indexed by enum payment_sql: the pool's statements. */
 extern const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS];

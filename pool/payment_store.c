@@ -71,6 +71,7 @@ static void evaluate_decode(struct pg_member **members, uint32_t count, const st
 static const struct pg_work WORK_EVALUATE = {
     .name = "eval",
     .read_only = true,
+    .member_bytes_max = PAYMENT_SQL_EVALUATE_BYTES_MAX,
     .encode = evaluate_encode,
     .decode = evaluate_decode,
 };
@@ -124,6 +125,7 @@ static bool hold_compatible(const struct pg_member *a, const struct pg_member *b
 
 static const struct pg_work WORK_HOLD = {
     .name = "hold",
+    .member_bytes_max = PAYMENT_SQL_HOLD_BYTES_MAX,
     .encode = hold_encode,
     .decode = hold_decode,
     .compatible = hold_compatible,
@@ -154,6 +156,7 @@ static void find_decode(struct pg_member **members, uint32_t count, const struct
 static const struct pg_work WORK_FIND = {
     .name = "find",
     .read_only = true,
+    .member_bytes_max = PAYMENT_SQL_FIND_BYTES_MAX,
     .encode = find_encode,
     .decode = find_decode,
 };
@@ -179,6 +182,7 @@ static void void_decode(struct pg_member **members, uint32_t count, const struct
 
 static const struct pg_work WORK_VOID = {
     .name = "void",
+    .member_bytes_max = PAYMENT_SQL_VOID_BYTES_MAX,
     .encode = void_encode,
     .decode = void_decode,
 };
@@ -199,6 +203,29 @@ static const struct payment_kind {
 
 /* ---- the store ---- */
 
+/* The single lane meets them all: it retries what the others could not do, and probes. */
+static uint8_t works_of_lane(enum lane_index lane, const struct pg_work *works[QUERIES])
+{
+    uint8_t count = 0;
+
+    for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++)
+        if (KINDS[kind].lane == lane || lane == LANE_SINGLE)
+            works[count++] = KINDS[kind].work;
+    if (lane == LANE_SINGLE)
+        works[count++] = &PAYMENT_PROBE_WORK;
+    return count;
+}
+
+static enum err lane_create(struct payment_store *store, enum lane_index lane,
+                            struct pg_lane_config config)
+{
+    const struct pg_work *works[QUERIES];
+
+    config.works = works;
+    config.work_count = works_of_lane(lane, works);
+    return pg_lane_create(&store->lanes[lane], store->pool, &config);
+}
+
 static enum err lanes_create(struct payment_store *store, const struct config *config)
 {
     const uint32_t queue_wait_us = config->queue_wait_max_ms * CLOCK_US_PER_MS;
@@ -208,7 +235,7 @@ static enum err lanes_create(struct payment_store *store, const struct config *c
                                           .alone = true,
                                           .queue_max = config->lane_queue_max,
                                           .queue_wait_max_us = queue_wait_us};
-    enum err err = pg_lane_create(&store->lanes[LANE_SINGLE], store->pool, &single);
+    enum err err = lane_create(store, LANE_SINGLE, single);
     if (err != ERR_OK)
         return err;
 
@@ -218,7 +245,7 @@ static enum err lanes_create(struct payment_store *store, const struct config *c
                                             .queue_max = config->lane_queue_max,
                                             .queue_wait_max_us = queue_wait_us,
                                             .retry = store->lanes[LANE_SINGLE]};
-    err = pg_lane_create(&store->lanes[LANE_EVALUATE], store->pool, &evaluate);
+    err = lane_create(store, LANE_EVALUATE, evaluate);
     if (err != ERR_OK)
         return err;
 
@@ -226,7 +253,7 @@ static enum err lanes_create(struct payment_store *store, const struct config *c
     hold.name = "hold";
     hold.tracks = HOLD_TRACKS;
     hold.sharded = true;
-    return pg_lane_create(&store->lanes[LANE_HOLD], store->pool, &hold);
+    return lane_create(store, LANE_HOLD, hold);
 }
 
 enum err payment_store_create(struct payment_store **store, struct pg_pool *pool,

@@ -7,8 +7,6 @@
 /* Seconds between 1970-01-01 and PostgreSQL's epoch, 2000-01-01. */
 #define PG_EPOCH_US (INT64_C(946684800) * 1000 * 1000)
 
-enum { ARRAY_HEADER_BYTES = 20 };
-
 static void store_u32(char *at, uint32_t value)
 {
     const uint32_t wire = htonl(value);
@@ -56,7 +54,7 @@ void pg_array_begin(struct pg_array *array, struct pg_params *params, struct buf
 {
     *array = (struct pg_array){
         .storage = storage, .params = params, .count = count, .start = storage->len};
-    char *header = reserve(storage, ARRAY_HEADER_BYTES);
+    char *header = reserve(storage, PG_ARRAY_HEADER_BYTES);
 
     store_u32(header, 1);     /* dimensions */
     store_u32(header + 4, 0); /* no NULLs */
@@ -69,9 +67,9 @@ static char *array_element(struct pg_array *array, size_t length)
 {
     CHECK(array->added < array->count);
     array->added++;
-    char *at = reserve(array->storage, 4 + length);
+    char *at = reserve(array->storage, PG_ARRAY_ELEMENT_BYTES + length);
     store_u32(at, (uint32_t)length);
-    return at + 4;
+    return at + PG_ARRAY_ELEMENT_BYTES;
 }
 
 void pg_array_add_int4(struct pg_array *array, int32_t value)

@@ -29,6 +29,9 @@ enum {
     PG_OID_UUID_ARRAY = 2951,
 };
 
+/* What an array takes besides its elements' bytes: for itself, and for each element. */
+enum { PG_ARRAY_HEADER_BYTES = 20, PG_ARRAY_ELEMENT_BYTES = 4 };
+
 /* Appends one parameter to *params; its bytes go into *storage. The array's elements follow by the
  * adders, exactly `count` of them, then pg_array_end. A storage too small is a CHECK: sizes are our
  * arithmetic. */

@@ -50,6 +50,37 @@ static void lane_on_pool_change(struct pg_pool_listener *listener)
         pg_queue_sweep(lane, true, PG_UNAVAILABLE);
 }
 
+static size_t bytes_of_batch(const struct pg_work *work, uint8_t batch_max)
+{
+    return (size_t)work->member_bytes_max * batch_max;
+}
+
+/* Of the widest batch. 0 is possible: statements without parameters. */
+static size_t storage_bytes_of(const struct pg_lane_config *config)
+{
+    size_t bytes = 0;
+
+    for (uint8_t i = 0; i < config->work_count; i++) {
+        const size_t batch_bytes = bytes_of_batch(config->works[i], config->batch_max);
+        bytes = batch_bytes > bytes ? batch_bytes : bytes;
+    }
+    return bytes;
+}
+
+static bool fits_lane(const struct pg_lane *lane, const struct pg_work *work)
+{
+    return bytes_of_batch(work, lane->config.batch_max) <= lane->storage_bytes;
+}
+
+/* A member that is retried takes its work along. */
+static bool all_fit_retry(const struct pg_lane_config *config)
+{
+    for (uint8_t i = 0; config->retry != NULL && i < config->work_count; i++)
+        if (!fits_lane(config->retry, config->works[i]))
+            return false;
+    return true;
+}
+
 enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
                         const struct pg_lane_config *config)
 {
@@ -57,10 +88,16 @@ enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
     CHECK(config->batch_max >= 1 && config->batch_max <= PG_BATCH_MAX);
     CHECK(!config->alone || (config->batch_max == 1 && config->retry == NULL));
 
-    struct pg_lane *made = calloc(1, sizeof(*made));
+    if (!all_fit_retry(config))
+        return ERR_INVALID;
+    const size_t storage_bytes = storage_bytes_of(config);
+    struct pg_lane *made = calloc(1, sizeof(*made) + storage_bytes);
     if (made == NULL)
         return ERR_SYSTEM;
+    made->storage_bytes = storage_bytes;
     made->config = *config;
+    made->config.works = NULL;
+    made->config.work_count = 0;
     made->pool = pool;
     made->reactor = pg_pool_reactor(pool);
     made->expiry_timer.on_due = pg_queue_on_expiry;
@@ -146,6 +183,7 @@ enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member)
 {
     CHECK(member->state == PG_MEMBER_NEW || member->state == PG_MEMBER_DONE);
     CHECK(member->work != NULL && member->on_done != NULL);
+    CHECK(fits_lane(lane, member->work));
 
     const enum err err = lane_admit(lane, member);
     if (err != ERR_OK)

@@ -64,6 +64,9 @@ typedef void pg_member_fn(struct pg_member *member, enum pg_outcome outcome);
 struct pg_work {
     const char *name; /* label of db_query_duration_seconds: eval hold void find probe */
     bool read_only;
+    /* The most that encode writes into the storage for one member; for n of them it is n times that
+     * at most. */
+    uint32_t member_bytes_max;
     /* Chooses the statement and writes the parameters of these members. */
     void (*encode)(struct pg_member *const *members, uint32_t count, struct pg_params *params,
                    struct buf *storage, bool alone);
@@ -103,6 +106,9 @@ struct pg_lane_config {
     uint32_t queue_max;
     uint32_t queue_wait_max_us;
     struct pg_lane *retry; /* where members are retried alone; NULL in the retry lane itself */
+    /* What its members may be; borrowed for the call. They size the storage of parameters. */
+    const struct pg_work *const *works;
+    uint8_t work_count;
 };
 
 struct pg_lane_stats {
@@ -113,11 +119,13 @@ struct pg_lane_stats {
     struct histogram service_time; /* per batch */
 };
 
+/* ERR_INVALID: one of the works does not fit in the retry lane. ERR_SYSTEM: no memory. */
 MUST_USE enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
                                  const struct pg_lane_config *config);
 void pg_lane_destroy(struct pg_lane *lane);
 
-/* ERR_FULL: queue at its limit, or predicted wait over queue_wait_max_us. ERR_TIMEOUT: predicted
+/* The member's work must be one that the lane was made for (a CHECK holds it to the storage).
+ * ERR_FULL: queue at its limit, or predicted wait over queue_wait_max_us. ERR_TIMEOUT: predicted
  * wait over what is left of the member's budget. ERR_UNAVAILABLE: no usable connection. */
 MUST_USE enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member);
 /* True: it was still waiting, in whichever lane, and is forgotten: on_done will not run. False: it

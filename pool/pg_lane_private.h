@@ -11,11 +11,6 @@
 #include "core/reactor.h"
 #include "pool/pg_lane.h"
 
-enum {
-    /* 32 members of the widest work: 255-byte key, 32-byte fingerprint, ids, lengths. */
-    PG_LANE_STORAGE_BYTES = 32 * 1024,
-};
-
 struct pg_track {
     struct pg_query query;
     struct pg_lane *lane;
@@ -38,7 +33,8 @@ struct pg_lane {
     uint64_t service_ewma_us; /* of one batch, send to answer */
     uint32_t waiting, in_flight;
     struct pg_lane_stats stats;
-    char storage[PG_LANE_STORAGE_BYTES]; /* parameters of the batch being sent */
+    size_t storage_bytes; /* for batch_max members of the widest work */
+    char storage[];       /* parameters of the batch being sent */
 };
 
 static inline struct pg_member *pg_member_of(struct list_node *node)

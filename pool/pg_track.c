@@ -109,7 +109,7 @@ void pg_track_dispatch(struct pg_track *track, struct list *expired)
     if (track->count == 0)
         return;
 
-    buf_init(&storage, lane->storage, sizeof(lane->storage));
+    buf_init(&storage, lane->storage, lane->storage_bytes);
     track->members[0]->work->encode(track->members, track->count, &params, &storage,
                                     lane->config.alone);
     CHECK(!storage.overflow);

@@ -21,6 +21,7 @@ struct sent {
     struct pg_query *query;
     uint8_t statement;
     uint32_t count;
+    size_t storage_bytes;
     uint64_t shards[PG_BATCH_MAX];
 };
 
@@ -114,7 +115,7 @@ static void encode_any(uint8_t statement, struct pg_member *const *members, uint
 {
     assert_int_equal(storage->len, 0);
     params->statement = statement;
-    encoding = (struct sent){.count = count};
+    encoding = (struct sent){.count = count, .storage_bytes = storage->cap};
     for (uint32_t i = 0; i < count; i++)
         encoding.shards[i] = members[i]->shard;
 }
@@ -145,10 +146,20 @@ static bool other_shard(const struct pg_member *a, const struct pg_member *b)
     return a->shard != b->shard;
 }
 
-static const struct pg_work READ = {
-    .name = "read", .read_only = true, .encode = encode_read, .decode = decode};
-static const struct pg_work WRITE = {
-    .name = "write", .encode = encode_write, .decode = decode, .compatible = other_shard};
+/* What they say they need; they write nothing. */
+enum { READ_BYTES = 8, WRITE_BYTES = 24 };
+
+static const struct pg_work READ = {.name = "read",
+                                    .read_only = true,
+                                    .member_bytes_max = READ_BYTES,
+                                    .encode = encode_read,
+                                    .decode = decode};
+static const struct pg_work WRITE = {.name = "write",
+                                     .member_bytes_max = WRITE_BYTES,
+                                     .encode = encode_write,
+                                     .decode = decode,
+                                     .compatible = other_shard};
+static const struct pg_work *const WORKS[] = {&READ, &WRITE};
 
 static void request_done(struct pg_member *member, enum pg_outcome outcome)
 {
@@ -189,7 +200,9 @@ static int set_up_lane(bool sharded, uint8_t tracks, uint32_t connections)
                                          .batch_max = 1,
                                          .alone = true,
                                          .queue_max = 8,
-                                         .queue_wait_max_us = 25 * MS};
+                                         .queue_wait_max_us = 25 * MS,
+                                         .works = WORKS,
+                                         .work_count = 2};
     if (pg_lane_create(&single, &pool, &alone) != ERR_OK)
         return -1;
     const struct pg_lane_config config = {.name = "lane",
@@ -198,7 +211,9 @@ static int set_up_lane(bool sharded, uint8_t tracks, uint32_t connections)
                                           .sharded = sharded,
                                           .queue_max = 8,
                                           .queue_wait_max_us = 25 * MS,
-                                          .retry = single};
+                                          .retry = single,
+                                          .works = WORKS,
+                                          .work_count = 2};
     return pg_lane_create(&lane, &pool, &config) == ERR_OK ? 0 : -1;
 }
 
@@ -449,6 +464,52 @@ static void test_submit_refuses_without_a_connection(void **state)
     assert_int_equal(submit(0, &READ, 0), ERR_UNAVAILABLE);
 
     assert_int_equal(pg_lane_stats(lane)->refused_down_total, 1);
+}
+
+/* ---- storage of parameters ---- */
+
+static void test_storage_holds_a_full_batch_of_the_widest_work(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++)
+        submit_ok(i, &WRITE, i);
+    turn();
+    assert_int_equal(pool.sent[0].count, 4);
+    assert_int_equal(pool.sent[0].storage_bytes, 4 * WRITE_BYTES);
+
+    answer_with(0, PG_ANSWER_ERROR, "40001", NULL);
+
+    assert_int_equal(pool.sent[1].storage_bytes, WRITE_BYTES); /* alone, in the retry lane */
+    answer_rows(1);
+    answer_rows(2);
+    answer_rows(3);
+    answer_rows(4);
+}
+
+static void test_create_refuses_a_work_that_the_retry_lane_cannot_hold(void **state)
+{
+    (void)state;
+    const struct pg_work wide = {.name = "wide",
+                                 .member_bytes_max = WRITE_BYTES + 1,
+                                 .encode = encode_write,
+                                 .decode = decode};
+    const struct pg_work *const works[] = {&READ, &wide};
+    struct pg_lane_config config = {.name = "wide",
+                                    .tracks = 1,
+                                    .batch_max = 4,
+                                    .queue_max = 8,
+                                    .queue_wait_max_us = 25 * MS,
+                                    .retry = single,
+                                    .works = works,
+                                    .work_count = 2};
+    struct pg_lane *made = NULL;
+
+    assert_int_equal(pg_lane_create(&made, &pool, &config), ERR_INVALID);
+    assert_null(made);
+
+    config.work_count = 1; /* without the wide one */
+    assert_int_equal(pg_lane_create(&made, &pool, &config), ERR_OK);
+    pg_lane_destroy(made);
 }
 
 /* ---- deadlines ---- */
@@ -812,6 +873,8 @@ int main(void)
         LANE_TEST(test_submit_refuses_when_wait_exceeds_what_is_left_of_the_budget),
         LANE_TEST(test_stuck_statement_closes_the_line_at_once),
         LANE_TEST(test_submit_refuses_without_a_connection),
+        LANE_TEST(test_storage_holds_a_full_batch_of_the_widest_work),
+        LANE_TEST(test_create_refuses_a_work_that_the_retry_lane_cannot_hold),
         LANE_TEST(test_member_expires_after_twice_the_promised_wait),
         LANE_TEST(test_short_budget_expires_before_longer_ones),
         LANE_TEST(test_sent_member_is_answered_at_its_due_time),

@@ -1,0 +1,102 @@
+/*
+ * The room that a payment says it needs (member_bytes_max) against what its encoding takes.
+ */
+#include "pool/payment_sql_private.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { BATCH = 32, BYTES = BATCH * PAYMENT_SQL_HOLD_BYTES_MAX };
+
+static char bytes[BYTES];
+static char key[PAYMENT_KEY_MAX], region[PAYMENT_SQL_REGION_MAX];
+static struct pg_params params;
+static struct buf storage;
+static const struct secret_digest fingerprint;
+static const struct payment_command command = {.currency = "EUR", .merchant_country = "DE"};
+
+/* As a lane does it: exactly the room of `count` members. More than that is a CHECK. */
+static void begin(uint32_t count, uint32_t member_bytes_max)
+{
+    params = (struct pg_params){0};
+    buf_init(&storage, bytes, (size_t)count * member_bytes_max);
+}
+
+static void encode_holds(uint32_t count, bool waits)
+{
+    struct payment_sql_hold holds[BATCH];
+
+    for (uint32_t i = 0; i < count; i++)
+        holds[i] = (struct payment_sql_hold){
+            .key = {key, sizeof(key)}, .fingerprint = &fingerprint, .command = &command};
+    begin(count, PAYMENT_SQL_HOLD_BYTES_MAX);
+    payment_sql_encode_hold(holds, count, waits, (struct span){region, sizeof(region)}, &params,
+                            &storage);
+}
+
+static void test_the_longest_hold_takes_all_its_room(void **state)
+{
+    (void)state;
+
+    encode_holds(1, true);
+    assert_int_equal(storage.len, PAYMENT_SQL_HOLD_BYTES_MAX);
+    encode_holds(1, false);
+    assert_int_equal(storage.len, PAYMENT_SQL_HOLD_BYTES_MAX);
+}
+
+static void test_a_full_batch_of_the_longest_holds_fits(void **state)
+{
+    (void)state;
+
+    encode_holds(BATCH, false);
+
+    const size_t once = 11 * PG_ARRAY_HEADER_BYTES + PAYMENT_SQL_REGION_MAX;
+    assert_int_equal(storage.len, storage.cap - (BATCH - 1) * once);
+    assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_HOLD_BATCH].param_count);
+}
+
+static void test_evaluations_fit_from_one_to_a_full_batch(void **state)
+{
+    (void)state;
+    const struct payment_command *commands[BATCH];
+
+    for (uint32_t count = 1; count <= BATCH; count++) {
+        commands[count - 1] = &command;
+        begin(count, PAYMENT_SQL_EVALUATE_BYTES_MAX);
+        payment_sql_encode_evaluate(commands, count, (struct span){region, sizeof(region)}, &params,
+                                    &storage);
+        assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
+    }
+}
+
+static void test_find_and_void_take_all_their_room(void **state)
+{
+    (void)state;
+    const struct uuid7 id = {{0}};
+
+    begin(1, PAYMENT_SQL_FIND_BYTES_MAX);
+    payment_sql_encode_find(&id, 1, &params, &storage);
+    assert_int_equal(storage.len, PAYMENT_SQL_FIND_BYTES_MAX);
+
+    begin(1, PAYMENT_SQL_VOID_BYTES_MAX);
+    payment_sql_encode_void(&id, &id, 1, &params, &storage);
+    assert_int_equal(storage.len, PAYMENT_SQL_VOID_BYTES_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_longest_hold_takes_all_its_room),
+        cmocka_unit_test(test_a_full_batch_of_the_longest_holds_fits),
+        cmocka_unit_test(test_evaluations_fit_from_one_to_a_full_batch),
+        cmocka_unit_test(test_find_and_void_take_all_their_room),
+    };
+
+    memset(key, 'k', sizeof(key));
+    memset(region, 'r', sizeof(region));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
