@@ -292,12 +292,26 @@ const struct pg_statement *payment_store_statements(uint8_t *count)
     return PAYMENT_SQL;
 }
 
+/* Tells the caller in its own terms what the lane has noted of the member. One that ended in the
+ * line of its second try was queued after it was sent: then the wait is not told. */
+static void op_note_how(struct payment_op *op)
+{
+    const struct pg_member *member = &op->member;
+
+    if (member->sent_us != 0 && member->sent_us >= member->queued_us)
+        op->queue_us = (uint32_t)(member->sent_us - member->queued_us);
+    if (member->sent_us != 0)
+        op->db_us = (uint32_t)(member->answered_us - member->sent_us);
+    memcpy(op->sqlstate, member->sqlstate, sizeof(op->sqlstate));
+}
+
 static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
 {
     struct payment_op *op = op_of(member);
     struct payment_store *store = op->store;
 
     payment_inflight_release(&store->inflight, op);
+    op_note_how(op);
     if (member->sent_us != 0)
         histogram_record(&store->query_time[op->kind], member->answered_us - member->sent_us);
     op->on_done(op, outcome);
@@ -309,6 +323,8 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
 
     CHECK(!list_node_linked(&op->key_node));
     op->store = store;
+    op->queue_us = op->db_us = 0;
+    op->sqlstate[0] = '\0';
     op->member.work = kind->work;
     op->member.shard = (uint64_t)op->command.wallet_id;
     op->member.due_us = op->due_us;

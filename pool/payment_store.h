@@ -23,8 +23,9 @@ typedef void payment_op_fn(struct payment_op *op, enum pg_outcome outcome);
 enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_VOID, PAYMENT_OP_FIND };
 enum { PAYMENT_OP_KINDS = PAYMENT_OP_FIND + 1 };
 
-/* One request to the database, embedded in the caller's slot; the caller's until on_done. Set by
- * the caller: everything down to on_done. Valid after on_done with PG_DONE: the answer. */
+/* One request to the database, embedded in the caller's slot; the store's from submit to on_done.
+ * Set by the caller: everything down to on_done. Valid in on_done: how it went, and with PG_DONE the
+ * answer. */
 struct payment_op {
     enum payment_op_kind kind;
     struct payment_command command;   /* EVALUATE, HOLD */
@@ -38,6 +39,10 @@ struct payment_op {
     char key[PAYMENT_KEY_MAX]; /* HOLD */
     uint8_t key_len;
     payment_op_fn *on_done;
+
+    uint32_t queue_us;                  /* of the last try, until it was sent; 0: it was not */
+    uint32_t db_us;                     /* from there to its end; 0: nothing was ever sent */
+    char sqlstate[PG_SQLSTATE_LEN + 1]; /* the server's last error; "": it told none */
 
     bool found;                       /* FIND */
     bool voided;                      /* FIND: a void resolved it */
