@@ -22,6 +22,7 @@ enum {
     STARTING_PAUSE_MAX_MS = 250,
     LIFETIME_JITTER_PERCENT = 20,
     DOUBLINGS_MAX = 16,
+    WHY_BYTES = 128,
 };
 
 static uint64_t random_between(uint64_t least, uint64_t most)
@@ -159,28 +160,48 @@ static bool wants_one_more(struct pg_pool *pool)
 
 /* ---- one attempt ---- */
 
-/* Credentials change under us: they are read for every attempt. What cannot be used leaves the last
- * good. */
-static void reread_url(struct pg_pool *pool)
+/* Credentials change under us: they are read for every attempt. ERR_OK: connector->url is what the
+ * file holds. Else the last good one stays, and *why says why. */
+static enum err reread_url(struct pg_pool *pool, struct buf *why)
 {
     struct pg_connector *connector = &pool->connector;
     char fresh[CONFIG_SECRET_MAX] = "";
-    char why_bytes[128];
+    enum err err = config_reread_file(pool->url_file, fresh);
+
+    if (err != ERR_OK)
+        buf_add_text(why, "the file cannot be read or is not a setting");
+    else
+        err = pg_url_check(fresh, pool->config.tls_required, why);
+    if (err == ERR_OK && strcmp(fresh, connector->url) != 0) {
+        memcpy(connector->url, fresh, sizeof(connector->url));
+        connector->url_news = true;
+    }
+    secret_wipe(fresh, sizeof(fresh));
+    return err;
+}
+
+/* Reads the file if there is one; what is wrong with it goes to the log. */
+static void refresh_url(struct pg_pool *pool)
+{
+    char why_bytes[WHY_BYTES];
     struct buf why;
 
-    if (pool->url_file[0] == '\0')
-        return;
     buf_init(&why, why_bytes, sizeof(why_bytes));
-    enum err err = config_reread_file(pool->url_file, fresh);
-    if (err != ERR_OK)
-        buf_add_text(&why, err_name(err));
-    else
-        err = pg_url_check(fresh, pool->config.tls_required, &why);
-    if (err == ERR_OK)
-        memcpy(connector->url, fresh, sizeof(connector->url));
-    else
+    if (pool->url_file[0] != '\0' && reread_url(pool, &why) != ERR_OK)
         log_warn("pg_url_kept", LOG_SPAN("why", buf_span(&why)));
-    secret_wipe(fresh, sizeof(fresh));
+}
+
+enum pg_reload pg_pool_reload(struct pg_pool *pool, struct buf *why)
+{
+    if (pool->url_file[0] == '\0')
+        return PG_RELOAD_NO_FILE;
+    if (reread_url(pool, why) != ERR_OK)
+        return PG_RELOAD_KEPT;
+    if (!pool->connector.url_news)
+        return PG_RELOAD_UNCHANGED;
+    pool->connector.url_news = false;
+    pg_pool_new_epoch(pool);
+    return PG_RELOAD_CHANGED;
 }
 
 /* The address to connect to, "" where none is needed. NULL: a lookup is under way and goes on from
@@ -206,7 +227,7 @@ static bool attempt(struct pg_pool *pool)
 {
     struct pg_url url;
 
-    reread_url(pool);
+    refresh_url(pool);
     if (pg_url_parse(&url, pool->connector.url, NULL) != ERR_OK) {
         /* It was parsed before, so this is libpq out of memory. */
         pg_connector_failed(pool, PG_CLOSE_REFUSED, "");
@@ -291,7 +312,7 @@ static void on_address(void *owner, const char *address, bool changed)
 enum err pg_connector_init(struct pg_pool *pool, const char *database_url)
 {
     struct pg_connector *connector = &pool->connector;
-    char why_bytes[128];
+    char why_bytes[WHY_BYTES];
     struct buf why;
 
     buf_init(&why, why_bytes, sizeof(why_bytes));

@@ -7,11 +7,14 @@
  * connection a send is refused at once. At most PG_CONNECTS_MAX attempts in parallel, back-off 50
  * ms doubling to the limit with full jitter, fresh credentials and address at each attempt. Uses
  * conn_count + PG_POOL_TIMERS reactor timers.
+ *
+ * Owns the database URL: after create nobody else reads its file or judges it.
  */
 #ifndef POOL_PG_POOL_H
 #define POOL_PG_POOL_H
 
 #include "core/buf.h"
+#include "core/config.h"
 #include "core/err.h"
 #include "core/histogram.h"
 #include "core/list.h"
@@ -96,6 +99,9 @@ struct pg_pool_stats {
     char last_error_stage[16], last_error_sqlstate[PG_SQLSTATE_LEN + 1];
 };
 
+/* The one rule of when the database must prove its identity: outside ENVIRONMENT=dev, unless
+ * DATABASE_TLS_INSECURE allows to do without. */
+bool pg_url_tls_required(const struct config *config);
 /* ERR_INVALID: the URL cannot be parsed or names more than one host; *why says so without quoting
  * it. */
 MUST_USE enum err pg_url_check(const char *database_url, bool tls_required, struct buf *why);
@@ -116,9 +122,15 @@ void pg_pool_unlisten(struct pg_pool *pool, struct pg_pool_listener *listener);
 uint32_t pg_pool_usable(const struct pg_pool *pool); /* IDLE + BUSY */
 uint32_t pg_pool_count(const struct pg_pool *pool, enum pg_conn_state state);
 uint32_t pg_pool_size(const struct pg_pool *pool);
-/* Every connection is replaced, one at a time; for SIGHUP (new credentials) and a changed
- * address. */
-void pg_pool_new_epoch(struct pg_pool *pool);
+/* What pg_pool_reload found. */
+enum pg_reload {
+    PG_RELOAD_NO_FILE,   /* the URL does not come from a file */
+    PG_RELOAD_UNCHANGED, /* as it was at the last reload, or at create */
+    PG_RELOAD_CHANGED,   /* taken: every connection is replaced, one at a time */
+    PG_RELOAD_KEPT,      /* it cannot be read or used: what runs goes on; *why says so */
+};
+/* Reads the URL's file again. */
+enum pg_reload pg_pool_reload(struct pg_pool *pool, struct buf *why);
 /* No new connections; idle ones close now, busy ones after their answer. */
 void pg_pool_drain(struct pg_pool *pool);
 const struct pg_pool_stats *pg_pool_stats(const struct pg_pool *pool);

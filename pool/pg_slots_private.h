@@ -41,6 +41,7 @@ struct pg_connector {
     struct pg_dns *dns;
     struct reactor_timer timer;
     char url[CONFIG_SECRET_MAX]; /* the last good one */
+    bool url_news;               /* it is another than at the last reload */
     bool resolving, resolved;    /* resolved: this address is to be used although it may be old */
     bool auth_retried;           /* a changed password gets one attempt without a pause */
     uint32_t failures;           /* since the last success */
@@ -112,6 +113,8 @@ void pg_exchange_step(struct pg_connection *conn, uint32_t events);
 
 /* ---- what connections tell the pool ---- */
 
+/* Every connection is replaced, one at a time: the address or the credentials changed. */
+void pg_pool_new_epoch(struct pg_pool *pool);
 void pg_pool_count_sqlstate(struct pg_pool *pool, const char *sqlstate);
 void pg_pool_moved(struct pg_pool *pool, struct pg_connection *conn, enum pg_conn_state next);
 /* It came up: IDLE for the first time. */

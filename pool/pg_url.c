@@ -154,6 +154,11 @@ static enum err check(const struct pg_url *url, bool tls_required, struct buf *w
     return ERR_OK;
 }
 
+bool pg_url_tls_required(const struct config *config)
+{
+    return !config_is_dev(config) && !config->database_tls_insecure;
+}
+
 enum err pg_url_check(const char *database_url, bool tls_required, struct buf *why)
 {
     struct pg_url url;

@@ -56,7 +56,7 @@ static bool main_load(struct config *config, config_env_fn *env, struct buf *war
     buf_init(&errors, storage, sizeof(storage));
     bool valid = config_load(config, env, &errors, warnings) == ERR_OK;
     if (valid) {
-        const bool tls_required = !config_is_dev(config) && !config->database_tls_insecure;
+        const bool tls_required = pg_url_tls_required(config);
         buf_add(&errors, SPAN("DATABASE_URL: "));
         valid = pg_url_check(config->database_url, tls_required, &errors) == ERR_OK;
     }

@@ -50,23 +50,19 @@ static bool reload_key(const struct config *config, const char *setting, const c
     return changed;
 }
 
-static void reload_database(struct config *config, struct pg_pool *pool)
+static void reload_database(struct pg_pool *pool)
 {
-    char fresh[CONFIG_SECRET_MAX];
+    static const char *const results[] = {
+        [PG_RELOAD_UNCHANGED] = "unchanged",
+        [PG_RELOAD_CHANGED] = "changed",
+        [PG_RELOAD_KEPT] = "kept",
+    };
     char why_storage[RELOAD_WHY_BYTES];
     struct buf why;
     buf_init(&why, why_storage, sizeof(why_storage));
-    const bool tls_required = !config_is_dev(config) && !config->database_tls_insecure;
-    if (reload_read("DATABASE_URL", config->database_url_file, config->database_url, fresh)) {
-        if (pg_url_check(fresh, tls_required, &why) != ERR_OK) {
-            reload_audit("DATABASE_URL", "kept", buf_span(&why));
-        } else {
-            memcpy(config->database_url, fresh, sizeof(fresh));
-            reload_audit("DATABASE_URL", "changed", SPAN(""));
-            pg_pool_new_epoch(pool);
-        }
-    }
-    secret_wipe(fresh, sizeof(fresh));
+    const enum pg_reload found = pg_pool_reload(pool, &why);
+    if (found != PG_RELOAD_NO_FILE)
+        reload_audit("DATABASE_URL", results[found], buf_span(&why));
 }
 
 static void reload_keys(struct reload *reload)
@@ -151,5 +147,5 @@ void reload_now(struct reload *reload)
 {
     (void)reload_look(reload);
     reload_keys(reload);
-    reload_database(reload->config, reload->pool);
+    reload_database(reload->pool);
 }

@@ -95,7 +95,7 @@ static enum err service_build_database(struct service *service)
         .database_url = config->database_url,
         .database_url_file = config->database_url_file,
         .application_name = "payment-latency-api",
-        .tls_required = !config_is_dev(config) && !config->database_tls_insecure,
+        .tls_required = pg_url_tls_required(config),
         .conn_count = config->pool_size,
         .connect_timeout_ms = config->db_connect_timeout_ms,
         .backoff_max_ms = config->db_backoff_max_ms,

@@ -248,6 +248,26 @@ def test_sighup_replaces_the_database_sessions_without_a_failed_request(
     assert failed == []
 
 
+def test_sighup_says_what_it_found_of_the_database_url(start_service, database, tmp_path):
+    path = tmp_path / "url"
+    path.write_text(database.url() + "?keepalives=1\n")
+    service = start_service({**PATIENT, "DATABASE_URL": None, "DATABASE_URL_FILE": path})
+
+    def reload(result):
+        service.signal(signal.SIGHUP)
+        wait_until(lambda: service.events("config_reload", setting="DATABASE_URL", result=result))
+
+    reload("unchanged")
+    path.write_text("postgresql:///nowhere\n")
+    reload("kept")
+    path.write_text(database.url() + "?keepalives=0\n")
+    assert not service.events("pg_pool_epoch")
+    reload("changed")
+
+    assert len(service.events("pg_pool_epoch")) == 1
+    assert len(service.events("config_reload", setting="DATABASE_URL")) == 3
+
+
 def test_secrets_are_not_in_the_log_of_a_reload(start_service, tmp_path):
     path = tmp_path / "key"
     path.write_text("first-key\n")

@@ -126,6 +126,22 @@ static void test_check_refuses_options_over_the_limit(void **state)
     assert_non_null(strstr(refusal(text, false), "too long"));
 }
 
+static void test_tls_is_required_but_in_dev_and_where_it_is_allowed_to_do_without(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *environment;
+        bool insecure, required;
+    } CASES[] = {
+        {"prod", false, true}, {"prod", true, false}, {"dev", false, false}, {"dev", true, false}};
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct config config = {.database_tls_insecure = CASES[i].insecure};
+        memcpy(config.environment, CASES[i].environment, strlen(CASES[i].environment) + 1);
+        assert_int_equal(pg_url_tls_required(&config), CASES[i].required);
+    }
+}
+
 static void test_check_wants_verify_full_where_tls_is_required(void **state)
 {
     (void)state;
@@ -252,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_check_refuses_what_libpq_would_have_to_look_up),
         cmocka_unit_test(test_check_refuses_a_host_name_at_the_limit),
         cmocka_unit_test(test_check_refuses_options_over_the_limit),
+        cmocka_unit_test(test_tls_is_required_but_in_dev_and_where_it_is_allowed_to_do_without),
         cmocka_unit_test(test_check_wants_verify_full_where_tls_is_required),
         cmocka_unit_test(test_name_is_only_what_needs_a_resolver),
         cmocka_unit_test(test_complete_gives_libpq_host_and_address),
