@@ -123,62 +123,7 @@ static void add_http(struct metrics_writer *writer, const struct http_server *se
                 stats->answers_dropped_total);
 }
 
-/* ---- payments ---- */
-
-static void add_decisions(struct metrics_writer *writer, const struct payment_api_stats *stats)
-{
-    static const char *const currencies[] = {"EUR", "MXN"};
-    static const char *const statuses[] = {"declined", "approved"};
-    metrics_family(writer, "payment_decisions_total", METRICS_COUNTER,
-                   "Decisions taken, replays not counted");
-    for (uint32_t code = 0; code < PAYMENT_CODE_COUNT; code++)
-        for (unsigned effect = PAYMENT_EVALUATE; effect <= PAYMENT_HOLD; effect++)
-            metrics_u64(writer,
-                        LABELS(label("response_code", PAYMENT_CODES[code].code),
-                               label("effect", payment_effect_name((enum payment_effect)effect))),
-                        2, stats->decisions_total[code][effect]);
-    metrics_family(writer, "payment_amount_minor_total", METRICS_COUNTER,
-                   "Amounts decided on, in minor units");
-    for (unsigned currency = 0; currency < 2; currency++)
-        for (unsigned status = 0; status < 2; status++)
-            metrics_u64(
-                writer,
-                LABELS(label("currency", currencies[currency]), label("status", statuses[status])),
-                2, stats->amount_minor_total[currency][status]);
-}
-
-static void add_payments(struct metrics_writer *writer, const struct payment_api_stats *stats)
-{
-    static const char *const void_results[] = {"voided", "already_resolved", "not_found"};
-    static const char *const stages[] = {"queue", "db"};
-    add_decisions(writer, stats);
-    metrics_family(writer, "payment_idempotency_total", METRICS_COUNTER,
-                   "Requests by what their Idempotency-Key led to");
-    for (unsigned i = 0; i < 6; i++)
-        add_sample(writer, "result", PAYMENT_API_IDEMPOTENCY_NAMES[i], stats->idempotency_total[i]);
-    metrics_family(writer, "payment_voids_total", METRICS_COUNTER, "Voids asked for, by result");
-    for (unsigned i = 0; i < 3; i++)
-        add_sample(writer, "result", void_results[i], stats->voids_total[i]);
-    metrics_family(writer, "payment_outcomes_total", METRICS_COUNTER,
-                   "Operations by how the database side ended");
-    for (unsigned i = 0; i < PG_OUTCOMES; i++)
-        add_sample(writer, "outcome", pg_outcome_name((enum pg_outcome)i),
-                   stats->outcomes_total[i]);
-    add_counter(writer, "payment_orphans_finished_total",
-                "Holds and voids that finished after their client had left",
-                stats->orphans_finished_total);
-    metrics_family(writer, "http_requests_shed_total", METRICS_COUNTER,
-                   "Requests refused at once, by reason");
-    for (unsigned i = 0; i < PAYMENT_API_SHEDS; i++)
-        add_sample(writer, "reason", PAYMENT_API_SHED_NAMES[i], stats->shed_total[i]);
-    metrics_family(writer, "http_deadline_exceeded_total", METRICS_COUNTER,
-                   "Requests whose time was over, by where");
-    for (unsigned i = 0; i < 2; i++)
-        add_sample(writer, "stage", stages[i], stats->deadline_exceeded_total[i]);
-    add_counter(writer, "http_timeout_headers_malformed_total",
-                "Timeout headers ignored because they are not of their form",
-                stats->malformed_timeouts_total);
-}
+/* ---- API keys ---- */
 
 static void add_keys(struct metrics_writer *writer, const struct api_keys *keys)
 {
@@ -258,7 +203,7 @@ void metrics_page_write(struct buf *out, bool openmetrics, const struct metrics_
     struct metrics_writer writer;
     metrics_begin(&writer, out, openmetrics);
     add_legacy(&writer, sources);
-    add_payments(&writer, payment_api_stats(parts->payments));
+    payment_stats_write(payment_api_stats(parts->payments), &writer);
     metrics_database_write(&writer, parts->pool, parts->store);
     add_http(&writer, sources->server);
     add_keys(&writer, parts->keys);

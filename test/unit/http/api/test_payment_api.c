@@ -100,6 +100,11 @@ const struct payment_store_health *payment_store_health(struct payment_store *st
     (void)store;
     return &health;
 }
+const char *pg_outcome_name(enum pg_outcome outcome)
+{
+    (void)outcome;
+    return "";
+}
 
 /* ---- arrange ---- */
 
@@ -464,7 +469,7 @@ static void test_refused_submits(void **state)
         assert_string_equal(given.note.problem, cases[i].slug);
         assert_int_equal(headers_have("Retry-After: 1\r\n"), cases[i].status != 500);
     }
-    const struct payment_api_stats *stats = payment_api_stats(api);
+    const struct payment_stats *stats = payment_api_stats(api);
     assert_int_equal(stats->shed_total[0] + stats->shed_total[1] + stats->shed_total[2], 3);
     assert_int_equal(stats->idempotency_total[3], 1);
 }
