@@ -82,9 +82,7 @@ static void payment_api_submit(struct payment_call *call, enum payment_form form
         payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
         return;
     case ERR_AGAIN:
-    case ERR_CLOSED:
     case ERR_INVALID:
-    case ERR_PROTOCOL:
     case ERR_SYSTEM:
         break;
     }
