@@ -164,7 +164,7 @@ static void payment_api_post(struct payment_call *call, const struct http_reques
         payment_api_submit(call, PAYMENT_FORM_EVALUATE, PAYMENT_OP_EVALUATE);
         return;
     }
-    call->op.fingerprint = payment_fingerprint(&call->op.command);
+    call->op.fingerprint = payment_fingerprint(&call->op.command, SPAN("POST " PAYMENT_API_PATH));
     payment_api_submit(call, PAYMENT_FORM_HOLD, PAYMENT_OP_HOLD);
 }
 
