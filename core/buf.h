@@ -65,7 +65,8 @@ void buf_add_hex(struct buf *buf, const uint8_t *bytes, size_t count);
  * is not valid UTF-8 are escaped, so the output is one line of valid JSON whatever came in (RFC
  * 8259 section 7). */
 void buf_add_json(struct buf *buf, struct span text);
-/* Like printf. The formatter ends its text with a NUL, so one byte more than the text must be free. */
+/* Like printf, whose formatter ends its text with a NUL: one byte more than the text must be free.
+ */
 void buf_addf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -29,7 +29,8 @@ void clock_replace(clock_fn *mono, clock_fn *wall);
 /* "2026-11-24T02:03:26.496301Z" (RFC 3339, UTC) for microseconds since 1970. The length is always
  * this one. */
 void clock_add_rfc3339(struct buf *out, uint64_t wall_us);
-/* IMF-fixdate of RFC 9110 section 5.6.7 for microseconds since 1970, exactly CLOCK_HTTP_DATE_LEN bytes. */
+/* IMF-fixdate of RFC 9110 section 5.6.7 for microseconds since 1970, exactly CLOCK_HTTP_DATE_LEN
+ * bytes. */
 void clock_add_http_date(struct buf *out, uint64_t wall_us);
 
 #endif

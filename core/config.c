@@ -91,7 +91,8 @@ const struct setting CONFIG_SETTINGS[] = {
     NUMBER("DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 100, 600000, "ms",
            "for requests in flight after that"),
     NUMBER("SECRETS_WATCH_MS", secrets_watch_ms, "5000", 0, 3600000, "ms",
-           "pause between two looks whether a secret file changed; 0: only SIGHUP reads them again"),
+           "pause between two looks whether a secret file changed; "
+           "0: only SIGHUP reads them again"),
 };
 /* clang-format on */
 

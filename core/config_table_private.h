@@ -11,8 +11,9 @@
 
 #include <stddef.h>
 
-enum { SETTING_COUNT_MAX = 64 };
+enum { SETTING_COUNT_MAX = 64 }; /* rows */
 
+/* The form of a value, and the type of its member. */
 enum setting_type {
     SETTING_NUMBER, /* uint32_t, min..max */
     SETTING_SWITCH, /* bool, 0 or 1 */
@@ -22,16 +23,18 @@ enum setting_type {
     SETTING_URL,    /* CONFIG_SECRET_MAX bytes without control bytes */
 };
 
+/* Bits of setting.flags. */
 enum setting_flags {
     SETTING_SECRET = 1,   /* printed as its length; the path of its file is kept */
     SETTING_REQUIRED = 2, /* no default */
     SETTING_EXPECTED = 4, /* a warning when the default is taken */
-    SETTING_SERVING = 8, /* CONFIG_MIGRATE does not read it: it stays "" and is judged by no rule */
+    SETTING_SERVING = 8,  /* not for CONFIG_MIGRATE: it stays "" and no rule judges it */
 };
 
 /* Place of a member in struct config. */
 #define SETTING_AT(field) offsetof(struct config, field)
 
+/* A row: from which variable, of what form, into which member. */
 struct setting {
     const char *name;
     enum setting_type type;

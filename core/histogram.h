@@ -21,7 +21,8 @@ struct histogram {
 
 /* Counts one latency in microseconds. O(1). */
 void histogram_record(struct histogram *histogram, uint64_t value_us);
-/* How many values were <= edge_us, from 1 us to 100 s; edge_us has at most two significant digits (CHECKed). */
+/* How many values were <= edge_us, which is from 1 us to 100 s and has at most two significant
+ * digits (CHECKed). */
 uint64_t histogram_count_at_most(const struct histogram *histogram, uint64_t edge_us);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * log: JSON lines through a fixed ring that never blocks the loop.
  *
- * Owns the process's one ring (the only global mutable state of the house). A line that does not
+ * Owns the process's one ring, so that every file can say what it saw. A line that does not
  * fit is dropped and counted. Flushing writes only what the descriptor takes at once. Values are
  * escaped (buf_add_json), so input cannot forge a line. Secrets, bodies, raw idempotency keys and
  * query strings are never passed in: the caller's duty, tested by test/integration.
@@ -18,6 +18,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum { LOG_LEVEL_COUNT = LOG_ERROR + 1 };
 
+/* END closes a line's fields; NONE is a field that is not written. */
 enum log_field_type { LOG_FIELD_END, LOG_FIELD_NONE, LOG_FIELD_U64, LOG_FIELD_I64, LOG_FIELD_SPAN };
 
 /* One named value. name is a literal in OpenTelemetry's spelling: "http.response.status_code". */
@@ -44,6 +45,7 @@ struct log_identity {
     const char *service, *version, *region, *environment;
 };
 
+/* The ring, one line with its line feed, and one value before it is escaped. */
 enum { LOG_RING_BYTES = 256 * 1024, LOG_LINE_BYTES_MAX = 2048, LOG_VALUE_BYTES_MAX = 512 };
 
 /* fd is borrowed. Before this call lines go to stderr at once (start-up errors). */

@@ -1,6 +1,6 @@
 /*
  * metrics: writes the Prometheus text formats. It keeps no registry: counters live where they are
- * counted, and http/ops_api writes them out at a scrape.
+ * counted, and http/api writes them out at a scrape.
  *
  * Text 0.0.4 by default; OpenMetrics 1.0.0 (counter families without _total, "# EOF") on request.
  */
@@ -23,7 +23,7 @@ struct metrics_label {
     struct span value;
 };
 
-/* One page being written; its fields are the writer's. Overflow of `out` is the caller's to test. */
+/* One page being written; its fields are the writer's. The caller tests `out` for overflow. */
 struct metrics_writer {
     struct buf *out;
     bool openmetrics;
@@ -37,8 +37,8 @@ extern const size_t METRICS_LATENCY_EDGE_COUNT;
 
 /* Starts a page at the end of `out`, which is borrowed until metrics_end(). */
 void metrics_begin(struct metrics_writer *writer, struct buf *out, bool openmetrics);
-/* Starts a family; its samples follow. name is the full legacy name (a counter's ends in _total); help has no newline. name is borrowed
- * until the next family. */
+/* Starts a family; its samples follow. name is the full legacy name (a counter's ends in _total),
+ * borrowed until the next family; help has no newline. */
 void metrics_family(struct metrics_writer *writer, const char *name, enum metrics_type type,
                     const char *help);
 /* One sample of a counter or gauge. Label values are escaped. labels may be NULL when count is 0. A
@@ -47,7 +47,7 @@ void metrics_u64(struct metrics_writer *writer, const struct metrics_label *labe
                  uint64_t value);
 void metrics_double(struct metrics_writer *writer, const struct metrics_label *labels, size_t count,
                     double value);
-/* One histogram's samples: _bucket (cumulative, with +Inf), _sum, _count; edges and sum in seconds. */
+/* One histogram's samples: _bucket (cumulative, with +Inf), _sum, _count; all times in seconds. */
 void metrics_histogram(struct metrics_writer *writer, const struct metrics_label *labels,
                        size_t count, const struct histogram *histogram);
 /* Ends the page: "# EOF" for OpenMetrics. */

@@ -68,7 +68,7 @@ struct reactor_stats {
 };
 
 /* timer_max bounds the timers set at one time (setting one more is a CHECK: it is our own
- * arithmetic). ERR_SYSTEM: no memory or no epoll descriptor, errno tells. The caller destroys it. */
+ * arithmetic). ERR_SYSTEM: no memory or no epoll descriptor. The caller destroys it. */
 MUST_USE enum err reactor_create(struct reactor **reactor, uint32_t timer_max);
 /* Not from within a turn. What is still registered is forgotten, not called. NULL is fine. */
 void reactor_destroy(struct reactor *reactor);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SECRET_DIGEST_BYTES = 32, SECRET_TAG_BYTES = 8, SECRET_TAG_KEY_BYTES = 16 };
+enum { SECRET_DIGEST_BYTES = 32, SECRET_TAG_BYTES = 8 };
 
 /* SHA-256. */
 struct secret_digest {
@@ -22,7 +22,8 @@ struct secret_digest {
 /* Before anything else here; a second call does nothing. ERR_UNAVAILABLE: there is no source of
  * randomness, and nothing here may be used. */
 MUST_USE enum err secret_init(void);
-/* Fills out with unpredictable bytes, from a buffer refilled in bulk so that one request costs no system call. */
+/* Fills out with unpredictable bytes, from a buffer refilled in bulk so that one request costs no
+ * system call. */
 void secret_random(void *out, size_t count);
 /* SHA-256 of one span. */
 struct secret_digest secret_hash(struct span bytes);
