@@ -99,12 +99,6 @@ void buf_init(struct buf *buf, char *storage, size_t cap)
     *buf = (struct buf){.data = storage, .cap = cap};
 }
 
-void buf_clear(struct buf *buf)
-{
-    buf->len = 0;
-    buf->overflow = false;
-}
-
 struct span buf_span(const struct buf *buf)
 {
     return (struct span){buf->data, buf->len};
@@ -183,6 +177,17 @@ void buf_add_milli2(struct buf *buf, uint64_t thousandths)
 }
 
 static const char hex_digits[] = "0123456789abcdef";
+
+int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    if (digit >= 'A' && digit <= 'F')
+        return digit - 'A' + 10;
+    return -1;
+}
 
 void buf_add_hex(struct buf *buf, const uint8_t *bytes, size_t count)
 {
@@ -307,13 +312,4 @@ void buf_addf(struct buf *buf, const char *format, ...)
         return;
     }
     buf->len += (size_t)len;
-}
-
-void buf_consume(struct buf *buf, size_t count)
-{
-    CHECK(count <= buf->len);
-    if (count == 0)
-        return;
-    buf->len -= count;
-    memmove(buf->data, buf->data + count, buf->len);
 }

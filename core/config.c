@@ -1,33 +1,33 @@
 #include "core/config.h"
 
-#include "core/config_table.h"
+#include "core/config_table_private.h"
 #include "core/secret.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define AT(field) offsetof(struct config, field)
 #define NUMBER(name, field, fallback, min, max, unit, help)                                        \
     {                                                                                              \
-        name, SETTING_NUMBER, 0, AT(field), 0, fallback, min, max, unit, help                      \
+        name, SETTING_NUMBER, 0, SETTING_AT(field), 0, fallback, min, max, unit, help              \
     }
 #define WORD(type, name, flags, field, fallback, help)                                             \
     {                                                                                              \
-        name, type, flags, AT(field), 0, fallback, 0, 0, "", help                                  \
+        name, type, flags, SETTING_AT(field), 0, fallback, 0, 0, "", help                          \
     }
 #define SECRET(type, name, flags, field, help)                                                     \
     {                                                                                              \
-        name, type, SETTING_SECRET | (flags), AT(field), AT(field##_file), "", 0, 0, "", help      \
+        name, type, SETTING_SECRET | (flags), SETTING_AT(field), SETTING_AT(field##_file), "", 0,  \
+            0, "", help                                                                            \
     }
 
 /* clang-format off */
 const struct setting CONFIG_SETTINGS[] = {
     SECRET(SETTING_URL, "DATABASE_URL", SETTING_REQUIRED, database_url,
            "PostgreSQL connection string"),
-    SECRET(SETTING_KEY, "API_SECRET_KEY", SETTING_REQUIRED, api_secret_key,
+    SECRET(SETTING_KEY, "API_SECRET_KEY", SETTING_REQUIRED | SETTING_SERVING, api_secret_key,
            "key that callers send as X-API-Key; 64 characters or more outside dev"),
-    SECRET(SETTING_KEY, "API_SECRET_KEY_PREVIOUS", 0, api_secret_key_previous,
+    SECRET(SETTING_KEY, "API_SECRET_KEY_PREVIOUS", SETTING_SERVING, api_secret_key_previous,
            "key accepted as well while callers change over"),
     WORD(SETTING_SWITCH, "DATABASE_TLS_INSECURE", 0, database_tls_insecure, "0",
          "1: allow the database without sslmode=verify-full outside dev"),
@@ -91,35 +91,36 @@ const struct setting CONFIG_SETTINGS[] = {
     NUMBER("DRAIN_TIMEOUT_MS", drain_timeout_ms, "10000", 100, 600000, "ms",
            "for requests in flight after that"),
     NUMBER("SECRETS_WATCH_MS", secrets_watch_ms, "5000", 0, 3600000, "ms",
-           "pause between two looks whether a secret file changed; 0: only SIGHUP reads them again"),
+           "pause between two looks whether a secret file changed; "
+           "0: only SIGHUP reads them again"),
 };
 /* clang-format on */
 
 enum { SETTING_COUNT = sizeof(CONFIG_SETTINGS) / sizeof(CONFIG_SETTINGS[0]) };
 static_assert((int)SETTING_COUNT <= (int)SETTING_COUNT_MAX, "config_load keeps a flag for each");
 
-static const char *const LEVEL_NAMES[] = {
-    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
-
 size_t setting_text_cap(const struct setting *setting)
 {
     return setting->type == SETTING_TEXT ? CONFIG_TEXT_MAX : CONFIG_SECRET_MAX;
 }
 
-static const void *field_of(const struct config *config, size_t offset)
+const void *setting_field(const struct config *config, size_t offset)
 {
     return (const char *)config + offset;
 }
 
-uint32_t config_count(void)
+void setting_add_level_words(struct buf *out)
 {
-    return SETTING_COUNT;
+    for (size_t i = 0; i < LOG_LEVEL_COUNT; i++) {
+        if (i > 0)
+            buf_add_char(out, ' ');
+        buf_add_text(out, log_level_word((enum log_level)i));
+    }
 }
 
-const char *config_name(uint32_t index)
+uint32_t setting_count(void)
 {
-    CHECK(index < SETTING_COUNT);
-    return CONFIG_SETTINGS[index].name;
+    return SETTING_COUNT;
 }
 
 bool config_is_dev(const struct config *config)
@@ -138,8 +139,8 @@ void config_wipe(struct config *config)
 
 static void print_secret(const struct config *config, const struct setting *setting, FILE *out)
 {
-    const char *path = field_of(config, setting->file_offset);
-    const size_t len = strlen(field_of(config, setting->offset));
+    const char *path = setting_field(config, setting->file_offset);
+    const size_t len = strlen(setting_field(config, setting->offset));
     if (len > 0)
         fprintf(out, "***(%zu bytes)", len);
     if (path[0] != '\0')
@@ -150,7 +151,7 @@ void config_print(const struct config *config, FILE *out)
 {
     for (uint32_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &CONFIG_SETTINGS[i];
-        const void *field = field_of(config, setting->offset);
+        const void *field = setting_field(config, setting->offset);
         fprintf(out, "%s=", setting->name);
         if (setting->flags & SETTING_SECRET)
             print_secret(config, setting, out);
@@ -159,46 +160,53 @@ void config_print(const struct config *config, FILE *out)
         else if (setting->type == SETTING_SWITCH)
             fputs(*(const bool *)field ? "1" : "0", out);
         else if (setting->type == SETTING_LEVEL)
-            fputs(LEVEL_NAMES[*(const enum log_level *)field], out);
+            fputs(log_level_word(*(const enum log_level *)field), out);
         else
             fputs(field, out);
         fputc('\n', out);
     }
 }
 
-static void print_help_line(FILE *out, const char *name, const char *fallback, const char *range,
+static void add_range(struct buf *out, const struct setting *setting)
+{
+    switch (setting->type) {
+    case SETTING_NUMBER:
+        buf_addf(out, "%" PRIu32 "..%" PRIu32 "%s%s", setting->min, setting->max,
+                 setting->unit[0] != '\0' ? " " : "", setting->unit);
+        break;
+    case SETTING_SWITCH:
+        buf_add(out, SPAN("0 or 1"));
+        break;
+    case SETTING_LEVEL:
+        setting_add_level_words(out);
+        break;
+    case SETTING_TEXT:
+    case SETTING_KEY:
+    case SETTING_URL:
+        buf_addf(out, "up to %zu bytes", setting_text_cap(setting) - 1);
+        break;
+    }
+}
+
+static void print_help_line(FILE *out, const char *name, const char *fallback, struct span range,
                             const char *help)
 {
-    fprintf(out, "%-25s %-9s %-23s %s\n", name, fallback, range, help);
+    fprintf(out, "%-25s %-9s %-23.*s %s\n", name, fallback, (int)range.len, range.ptr, help);
 }
 
 void config_print_help(FILE *out)
 {
-    print_help_line(out, "NAME", "DEFAULT", "RANGE AND UNIT", "MEANING");
+    print_help_line(out, "NAME", "DEFAULT", SPAN("RANGE AND UNIT"), "MEANING");
     for (uint32_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &CONFIG_SETTINGS[i];
         const char *fallback = setting->fallback[0] != '\0' ? setting->fallback : "none";
         if (setting->flags & SETTING_REQUIRED)
             fallback = "required";
-        char range[48];
-        switch (setting->type) {
-        case SETTING_NUMBER:
-            snprintf(range, sizeof(range), "%" PRIu32 "..%" PRIu32 "%s%s", setting->min,
-                     setting->max, setting->unit[0] != '\0' ? " " : "", setting->unit);
-            break;
-        case SETTING_SWITCH:
-            snprintf(range, sizeof(range), "0 or 1");
-            break;
-        case SETTING_LEVEL:
-            snprintf(range, sizeof(range), "debug info warn error");
-            break;
-        case SETTING_TEXT:
-        case SETTING_KEY:
-        case SETTING_URL:
-            snprintf(range, sizeof(range), "up to %zu bytes", setting_text_cap(setting) - 1);
-            break;
-        }
-        print_help_line(out, setting->name, fallback, range, setting->help);
+        char storage[48];
+        struct buf range;
+        buf_init(&range, storage, sizeof(storage));
+        add_range(&range, setting);
+        print_help_line(out, setting->name, fallback, buf_span(&range), setting->help);
     }
     fputs("Each can also be the content of a file named by NAME_FILE.\n", out);
 }

@@ -26,6 +26,7 @@ enum {
     CONFIG_FILE_MAX = 64 * 1024
 };
 
+/* The settings as loaded, all valid. Text is NUL-terminated. Holds secrets: config_wipe(). */
 struct config {
     /* what we are */
     char region[CONFIG_TEXT_MAX], environment[CONFIG_TEXT_MAX];
@@ -59,14 +60,20 @@ struct config {
     uint32_t secrets_watch_ms; /* 0: secret files are read again on SIGHUP only */
 };
 
-/* Reads one variable; getenv in production. */
+/* Reads one variable, NULL if it is not set; getenv in production. */
 typedef const char *config_env_fn(const char *name);
+
+/* For which work: the table says which settings each needs. */
+enum config_mode {
+    CONFIG_SERVE,   /* all of them; for `check` too */
+    CONFIG_MIGRATE, /* all but the API keys, which its job need not be given */
+};
 
 /* Fills *config from env. ERR_INVALID: *errors holds one line per problem ("PORT: 70000 is not in
  * 0..65535"), and *config must not be used. Warnings (REGION, ENVIRONMENT empty) are lines in
  * *warnings. */
-MUST_USE enum err config_load(struct config *config, config_env_fn *env, struct buf *errors,
-                              struct buf *warnings);
+MUST_USE enum err config_load(struct config *config, enum config_mode mode, config_env_fn *env,
+                              struct buf *errors, struct buf *warnings);
 /* True in ENVIRONMENT=dev, where short keys and plain database connections are allowed. */
 bool config_is_dev(const struct config *config);
 /* The rule for API keys: visible ASCII and, outside dev, at least CONFIG_API_KEY_LEN characters;
@@ -80,9 +87,6 @@ MUST_USE enum err config_reread_file(const char *path, char *out);
 void config_print(const struct config *config, FILE *out);
 /* Every setting with default, range, unit and help. For --help. */
 void config_print_help(FILE *out);
-/* The names in the table's order; a test holds the README's table to them. */
-uint32_t config_count(void);
-const char *config_name(uint32_t index);
 /* Wipes every secret. */
 void config_wipe(struct config *config);
 

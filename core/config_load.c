@@ -1,6 +1,6 @@
 #include "core/config.h"
 
-#include "core/config_table.h"
+#include "core/config_table_private.h"
 #include "core/secret.h"
 
 #include <arpa/inet.h>
@@ -12,14 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define AT(field) offsetof(struct config, field)
-
 /* The first must not be more than the second. */
 static const size_t ORDERED[][2] = {
-    {AT(lock_timeout_ms), AT(statement_timeout_ms)},
-    {AT(statement_timeout_ms), AT(request_budget_ms)},
-    {AT(http_active_max), AT(http_conn_max)},
-    {AT(http_uri_bytes_max), AT(http_header_bytes_max)},
+    {SETTING_AT(lock_timeout_ms), SETTING_AT(statement_timeout_ms)},
+    {SETTING_AT(statement_timeout_ms), SETTING_AT(request_budget_ms)},
+    {SETTING_AT(http_active_max), SETTING_AT(http_conn_max)},
+    {SETTING_AT(http_uri_bytes_max), SETTING_AT(http_header_bytes_max)},
 };
 
 /* One run of config_load(). */
@@ -37,14 +35,9 @@ static void *field_of(struct config *config, size_t offset)
     return (char *)config + offset;
 }
 
-static const void *field_of_const(const struct config *config, size_t offset)
-{
-    return (const char *)config + offset;
-}
-
 static const struct setting *setting_at(size_t offset)
 {
-    for (uint32_t i = 0; i < config_count(); i++) {
+    for (uint32_t i = 0; i < setting_count(); i++) {
         if (CONFIG_SETTINGS[i].offset == offset)
             return &CONFIG_SETTINGS[i];
     }
@@ -134,9 +127,12 @@ static void set_switch(struct loader *loader, const struct setting *setting, str
 
 static void set_level(struct loader *loader, const struct setting *setting, struct span value)
 {
-    if (!log_level_parse(value, field_of(loader->config, setting->offset)))
-        buf_add(refuse_value(loader, setting, value),
-                SPAN(" is not one of debug info warn error\n"));
+    if (!log_level_parse(value, field_of(loader->config, setting->offset))) {
+        struct buf *out = refuse_value(loader, setting, value);
+        buf_add(out, SPAN(" is not one of "));
+        setting_add_level_words(out);
+        buf_add_char(out, '\n');
+    }
 }
 
 /* Text is never quoted in the error: it may be a secret. */
@@ -281,8 +277,8 @@ static void check_order(struct loader *loader, size_t less_offset, size_t more_o
     const struct setting *less = setting_at(less_offset), *more = setting_at(more_offset);
     if (is_bad(loader, less) || is_bad(loader, more))
         return;
-    const uint32_t low = *(const uint32_t *)field_of_const(loader->config, less_offset);
-    const uint32_t high = *(const uint32_t *)field_of_const(loader->config, more_offset);
+    const uint32_t low = *(const uint32_t *)setting_field(loader->config, less_offset);
+    const uint32_t high = *(const uint32_t *)setting_field(loader->config, more_offset);
     if (low > high)
         buf_addf(refuse(loader, less), "%" PRIu32 " is more than %s, which is %" PRIu32 "\n", low,
                  more->name, high);
@@ -291,8 +287,9 @@ static void check_order(struct loader *loader, size_t less_offset, size_t more_o
 static void check_key(struct loader *loader, size_t offset)
 {
     const struct setting *setting = setting_at(offset);
-    const char *key = field_of_const(loader->config, offset);
-    if (is_bad(loader, setting) || is_bad(loader, setting_at(AT(environment))) || key[0] == '\0')
+    const char *key = setting_field(loader->config, offset);
+    if (is_bad(loader, setting) || is_bad(loader, setting_at(SETTING_AT(environment))) ||
+        key[0] == '\0')
         return;
     if (!config_key_is_valid(loader->config, key))
         buf_addf(refuse(loader, setting),
@@ -302,7 +299,7 @@ static void check_key(struct loader *loader, size_t offset)
 
 static void check_bind_address(struct loader *loader)
 {
-    const struct setting *setting = setting_at(AT(bind_address));
+    const struct setting *setting = setting_at(SETTING_AT(bind_address));
     const char *address = loader->config->bind_address;
     struct in6_addr parsed;
     if (!is_bad(loader, setting) && inet_pton(AF_INET, address, &parsed) != 1 &&
@@ -310,17 +307,20 @@ static void check_bind_address(struct loader *loader)
         buf_add(refuse(loader, setting), SPAN("is not a numeric IPv4 or IPv6 address\n"));
 }
 
-enum err config_load(struct config *config, config_env_fn *env, struct buf *errors,
-                     struct buf *warnings)
+enum err config_load(struct config *config, enum config_mode mode, config_env_fn *env,
+                     struct buf *errors, struct buf *warnings)
 {
     memset(config, 0, sizeof(*config));
     struct loader loader = {.config = config, .env = env, .errors = errors, .warnings = warnings};
-    for (uint32_t i = 0; i < config_count(); i++)
-        load_setting(&loader, &CONFIG_SETTINGS[i]);
+    for (uint32_t i = 0; i < setting_count(); i++) {
+        const struct setting *setting = &CONFIG_SETTINGS[i];
+        if (mode == CONFIG_SERVE || !(setting->flags & SETTING_SERVING))
+            load_setting(&loader, setting);
+    }
     for (size_t i = 0; i < sizeof(ORDERED) / sizeof(ORDERED[0]); i++)
         check_order(&loader, ORDERED[i][0], ORDERED[i][1]);
-    check_key(&loader, AT(api_secret_key));
-    check_key(&loader, AT(api_secret_key_previous));
+    check_key(&loader, SETTING_AT(api_secret_key));
+    check_key(&loader, SETTING_AT(api_secret_key_previous));
     check_bind_address(&loader);
     return loader.bad_count == 0 ? ERR_OK : ERR_INVALID;
 }

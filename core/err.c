@@ -9,8 +9,6 @@ const char *err_name(enum err err)
         return "ok";
     case ERR_AGAIN:
         return "again";
-    case ERR_CLOSED:
-        return "closed";
     case ERR_FULL:
         return "full";
     case ERR_TIMEOUT:
@@ -21,8 +19,6 @@ const char *err_name(enum err err)
         return "conflict";
     case ERR_UNAVAILABLE:
         return "unavailable";
-    case ERR_PROTOCOL:
-        return "protocol";
     case ERR_SYSTEM:
         return "system";
     }

@@ -2,16 +2,15 @@
 #ifndef CORE_ERR_H
 #define CORE_ERR_H
 
+/* Returned by everything that can fail for a reason worth telling apart; else bool. */
 enum err {
     ERR_OK = 0,
     ERR_AGAIN,       /* not now; wait for readiness */
-    ERR_CLOSED,      /* the peer ended it in order */
     ERR_FULL,        /* a named limit is reached */
     ERR_TIMEOUT,     /* a deadline passed, or cannot be met */
     ERR_INVALID,     /* the input breaks the rules */
     ERR_CONFLICT,    /* the same thing is already under way or differs from what is stored */
     ERR_UNAVAILABLE, /* nothing usable to do it with */
-    ERR_PROTOCOL,    /* the peer broke its protocol */
     ERR_SYSTEM,      /* a system call failed; errno tells */
 };
 

@@ -3,7 +3,6 @@
 #include "core/check.h"
 
 #include <assert.h>
-#include <string.h>
 
 /* With m = value - 1, bucket m is exact below 100; from there each decade 10^d * (10, 100] has 90
  * buckets of width 10^d, and value lies in the one numbered 90 * d + m / 10^d. */
@@ -39,7 +38,6 @@ void histogram_record(struct histogram *histogram, uint64_t value_us)
     histogram->counts[bucket_of(value_us)]++;
     histogram->count++;
     histogram->sum_us += value_us;
-    histogram->max_us = value_us > histogram->max_us ? value_us : histogram->max_us;
 }
 
 uint64_t histogram_count_at_most(const struct histogram *histogram, uint64_t edge_us)
@@ -53,28 +51,4 @@ uint64_t histogram_count_at_most(const struct histogram *histogram, uint64_t edg
     for (uint32_t i = 0; i <= last; i++)
         total += histogram->counts[i];
     return total;
-}
-
-uint64_t histogram_quantile_us(const struct histogram *histogram, double q)
-{
-    CHECK(q > 0);
-    CHECK(q <= 1);
-    if (histogram->count == 0)
-        return 0;
-    const double exact = q * (double)histogram->count;
-    uint64_t rank = (uint64_t)exact;
-    rank += (double)rank < exact;
-
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < OVERFLOW; i++) {
-        seen += histogram->counts[i];
-        if (seen >= rank)
-            return bound_of(i);
-    }
-    return histogram->max_us;
-}
-
-void histogram_reset(struct histogram *histogram)
-{
-    memset(histogram, 0, sizeof(*histogram));
 }

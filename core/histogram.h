@@ -12,18 +12,17 @@
 
 enum { HISTOGRAM_DECADES = 7, HISTOGRAM_BUCKETS = 10 + HISTOGRAM_DECADES * 90 + 1 };
 
+/* Zeroed memory is an empty histogram. Written by histogram_record() only. */
 struct histogram {
     uint64_t counts[HISTOGRAM_BUCKETS]; /* the last one: above 100 s */
     uint64_t count;
     uint64_t sum_us;
-    uint64_t max_us;
 };
 
+/* Counts one latency in microseconds. O(1). */
 void histogram_record(struct histogram *histogram, uint64_t value_us);
-/* How many values were <= edge_us; edge_us has at most two significant digits (CHECKed). */
+/* How many values were <= edge_us, which is from 1 us to 100 s and has at most two significant
+ * digits (CHECKed). */
 uint64_t histogram_count_at_most(const struct histogram *histogram, uint64_t edge_us);
-/* The upper bound of the bucket that holds the q-quantile, 0 < q <= 1; 0 when empty. */
-uint64_t histogram_quantile_us(const struct histogram *histogram, double q);
-void histogram_reset(struct histogram *histogram);
 
 #endif

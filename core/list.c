@@ -2,10 +2,25 @@
 
 #include "core/check.h"
 
+/* Looked for from both ends at once: what is removed is mostly near one of them. */
+static bool list_holds(const struct list *list, const struct list_node *node)
+{
+    const struct list_node *front = list->head.next, *back = list->head.prev;
+    for (uint32_t walked = 0; walked < list->count; walked += 2) {
+        if (front == node || back == node)
+            return true;
+        front = front->next;
+        back = back->prev;
+    }
+    return false;
+}
+
 static void link_between(struct list *list, struct list_node *node, struct list_node *prev,
                          struct list_node *next)
 {
     CHECK(node->prev == NULL);
+    CHECK(prev->next == next);
+    CHECK(next->prev == prev);
     node->prev = prev;
     node->next = next;
     prev->next = node;
@@ -34,6 +49,9 @@ void list_remove(struct list *list, struct list_node *node)
 {
     CHECK(node->prev != NULL);
     CHECK(list->count > 0);
+    CHECK(node->prev->next == node);
+    CHECK(node->next->prev == node);
+    DCHECK(list_holds(list, node));
     node->prev->next = node->next;
     node->next->prev = node->prev;
     node->prev = NULL;
@@ -63,19 +81,6 @@ struct list_node *list_next(const struct list *list, const struct list_node *nod
 {
     CHECK(node->prev != NULL);
     return node->next == &list->head ? NULL : node->next;
-}
-
-void list_append_all(struct list *to, struct list *from)
-{
-    CHECK(to != from);
-    if (from->count == 0)
-        return;
-    from->head.next->prev = to->head.prev;
-    to->head.prev->next = from->head.next;
-    from->head.prev->next = &to->head;
-    to->head.prev = from->head.prev;
-    to->count += from->count;
-    list_init(from);
 }
 
 bool list_node_linked(const struct list_node *node)

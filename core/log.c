@@ -94,38 +94,30 @@ void log_open(int fd, enum log_level least, const struct log_identity *identity)
     state.identity_len = text.len;
 }
 
-void log_set_level(enum log_level least)
+/* Words as settings spell them; OpenTelemetry's names and numbers. */
+static const struct {
+    const char *word, *severity;
+} LEVELS[LOG_LEVEL_COUNT] = {
+    [LOG_DEBUG] = {"debug", "\"severity_text\":\"DEBUG\",\"severity_number\":5"},
+    [LOG_INFO] = {"info", "\"severity_text\":\"INFO\",\"severity_number\":9"},
+    [LOG_WARN] = {"warn", "\"severity_text\":\"WARN\",\"severity_number\":13"},
+    [LOG_ERROR] = {"error", "\"severity_text\":\"ERROR\",\"severity_number\":17"},
+};
+
+const char *log_level_word(enum log_level level)
 {
-    state.least = least;
+    return LEVELS[level].word;
 }
 
 bool log_level_parse(struct span word, enum log_level *level)
 {
-    static const char *const names[] = {
-        [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (span_equal(word, span_of(names[i]))) {
+    for (size_t i = 0; i < LOG_LEVEL_COUNT; i++) {
+        if (span_equal(word, span_of(LEVELS[i].word))) {
             *level = (enum log_level)i;
             return true;
         }
     }
     return false;
-}
-
-/* OpenTelemetry's names and numbers. */
-static const char *severity(enum log_level level)
-{
-    switch (level) {
-    case LOG_DEBUG:
-        return "\"severity_text\":\"DEBUG\",\"severity_number\":5";
-    case LOG_INFO:
-        return "\"severity_text\":\"INFO\",\"severity_number\":9";
-    case LOG_WARN:
-        return "\"severity_text\":\"WARN\",\"severity_number\":13";
-    case LOG_ERROR:
-        return "\"severity_text\":\"ERROR\",\"severity_number\":17";
-    }
-    UNREACHABLE();
 }
 
 /* A field that does not fit is left out and the line says so: a client must not be able to make its
@@ -139,7 +131,7 @@ static void format_line(struct buf *line, enum log_level level, const char *cate
     buf_add_text(line, "{\"timestamp\":\"");
     clock_add_rfc3339(line, clock_wall_us());
     buf_add_text(line, "\",");
-    buf_add_text(line, severity(level));
+    buf_add_text(line, LEVELS[level].severity);
     (void)add_field(line, &LOG_TEXT("body", body));
     (void)add_field(line, &LOG_TEXT("event.category", category));
     buf_add(line, (struct span){state.identity, state.identity_len});

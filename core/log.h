@@ -1,7 +1,7 @@
 /*
  * log: JSON lines through a fixed ring that never blocks the loop.
  *
- * Owns the process's one ring (the only global mutable state of the house). A line that does not
+ * Owns the process's one ring, so that every file can say what it saw. A line that does not
  * fit is dropped and counted. Flushing writes only what the descriptor takes at once. Values are
  * escaped (buf_add_json), so input cannot forge a line. Secrets, bodies, raw idempotency keys and
  * query strings are never passed in: the caller's duty, tested by test/integration.
@@ -14,8 +14,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* In order of weight; debug is for one who looks at a running process. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum { LOG_LEVEL_COUNT = LOG_ERROR + 1 };
 
+/* END closes a line's fields; NONE is a field that is not written. */
 enum log_field_type { LOG_FIELD_END, LOG_FIELD_NONE, LOG_FIELD_U64, LOG_FIELD_I64, LOG_FIELD_SPAN };
 
 /* One named value. name is a literal in OpenTelemetry's spelling: "http.response.status_code". */
@@ -29,6 +32,8 @@ struct log_field {
     } value;
 };
 
+/* A field of a call below. The bytes are borrowed until the call returns. LOG_NO_FIELDS stands for
+ * a field that is not there, or for all of them. */
 #define LOG_U64(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_U64, .value.u64 = (v)})
 #define LOG_I64(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_I64, .value.i64 = (v)})
 #define LOG_SPAN(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_SPAN, .value.span = (v)})
@@ -40,12 +45,15 @@ struct log_identity {
     const char *service, *version, *region, *environment;
 };
 
+/* The ring, one line with its line feed, and one value before it is escaped. */
 enum { LOG_RING_BYTES = 256 * 1024, LOG_LINE_BYTES_MAX = 2048, LOG_VALUE_BYTES_MAX = 512 };
 
 /* fd is borrowed. Before this call lines go to stderr at once (start-up errors). */
 void log_open(int fd, enum log_level least, const struct log_identity *identity);
-void log_set_level(enum log_level least);
-bool log_level_parse(struct span word, enum log_level *level); /* debug info warn error */
+/* The level's word, as settings spell it: debug info warn error. Static text. */
+const char *log_level_word(enum log_level level);
+/* False: not one of these words, and *level is left alone. */
+MUST_USE bool log_level_parse(struct span word, enum log_level *level);
 /* category is "access", "audit" or "lifecycle"; body is the event's stable name. A value longer
  * than LOG_VALUE_BYTES_MAX is cut. Use the macros below. */
 void log_write(enum log_level level, const char *category, const char *body,
@@ -54,8 +62,10 @@ void log_write(enum log_level level, const char *category, const char *body,
 void log_flush(void);
 /* For exit: tries until the ring is empty or max_wait_us is over. */
 void log_flush_all(uint64_t max_wait_us);
+/* How many lines were lost since the start: the ring was full, or the reader was gone. */
 uint64_t log_dropped(void);
 
+/* One line. The arguments after the body are fields, at least one. */
 #define LOG_EMIT(level, category, body, ...)                                                       \
     log_write(level, category, body,                                                               \
               (const struct log_field[]){__VA_ARGS__, {.type = LOG_FIELD_END}})

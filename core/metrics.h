@@ -1,6 +1,6 @@
 /*
  * metrics: writes the Prometheus text formats. It keeps no registry: counters live where they are
- * counted, and http/ops_api writes them out at a scrape.
+ * counted, and http/api writes them out at a scrape.
  *
  * Text 0.0.4 by default; OpenMetrics 1.0.0 (counter families without _total, "# EOF") on request.
  */
@@ -14,13 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a family's "# TYPE" says. */
 enum metrics_type { METRICS_COUNTER, METRICS_GAUGE, METRICS_HISTOGRAM };
 
+/* Both borrowed for one call. */
 struct metrics_label {
     const char *name;
     struct span value;
 };
 
+/* One page being written; its fields are the writer's. The caller tests `out` for overflow. */
 struct metrics_writer {
     struct buf *out;
     bool openmetrics;
@@ -28,24 +31,26 @@ struct metrics_writer {
     enum metrics_type type;
 };
 
-/* Contract buckets "L": client_golang's defaults plus finer and the exact 0.1 s edge. */
+/* The upper edges of every latency histogram's buckets, ascending, in microseconds. */
 extern const uint64_t METRICS_LATENCY_EDGES_US[];
 extern const size_t METRICS_LATENCY_EDGE_COUNT;
 
+/* Starts a page at the end of `out`, which is borrowed until metrics_end(). */
 void metrics_begin(struct metrics_writer *writer, struct buf *out, bool openmetrics);
-/* name is the full legacy name (a counter's ends in _total); help has no newline. name is borrowed
- * until the next family. */
+/* Starts a family; its samples follow. name is the full legacy name (a counter's ends in _total),
+ * borrowed until the next family; help has no newline. */
 void metrics_family(struct metrics_writer *writer, const char *name, enum metrics_type type,
                     const char *help);
-/* Counters and gauges. Label values are escaped. labels may be NULL when count is 0. */
+/* One sample of a counter or gauge. Label values are escaped. labels may be NULL when count is 0. A
+ * double may be NaN or infinite. */
 void metrics_u64(struct metrics_writer *writer, const struct metrics_label *labels, size_t count,
                  uint64_t value);
 void metrics_double(struct metrics_writer *writer, const struct metrics_label *labels, size_t count,
                     double value);
-/* _bucket (cumulative, with +Inf), _sum in seconds, _count. */
+/* One histogram's samples: _bucket (cumulative, with +Inf), _sum, _count; all times in seconds. */
 void metrics_histogram(struct metrics_writer *writer, const struct metrics_label *labels,
                        size_t count, const struct histogram *histogram);
-/* "# EOF" for OpenMetrics. */
+/* Ends the page: "# EOF" for OpenMetrics. */
 void metrics_end(struct metrics_writer *writer);
 
 #endif

@@ -141,14 +141,16 @@ enum payment_field payment_command_check(const struct payment_command *command)
     return PAYMENT_FIELD_NONE;
 }
 
-struct secret_digest payment_fingerprint(const struct payment_command *command)
+struct secret_digest payment_fingerprint(const struct payment_command *command, struct span scope)
 {
     char text[FINGERPRINT_TEXT_MAX];
     struct buf out;
     buf_init(&out, text, sizeof(text));
-    /* No field can hold a line feed, so the text reads back in one way only. It is stored for as
-     * long as keys are kept: changing it turns retries of older holds into mismatches. */
-    buf_add(&out, SPAN("POST /api/payment/simulate\n"));
+    /* No part can hold a line feed, so the text reads back in one way only. Its hash is stored for
+     * as long as keys are kept: changing it turns retries of older holds into mismatches. */
+    CHECK(scope.len <= PAYMENT_SCOPE_MAX);
+    buf_add(&out, scope);
+    buf_add_char(&out, '\n');
     buf_add_text(&out, payment_effect_name(command->effect));
     buf_add_char(&out, '\n');
     buf_add_i64(&out, command->wallet_id);
@@ -220,6 +222,7 @@ bool payment_approved(const struct payment_decision *decision)
 }
 
 enum payment_field payment_mismatch(const struct payment_command *asked,
+                                    const struct secret_digest *fingerprint,
                                     const struct payment_decision *stored)
 {
     const struct payment_command *recorded = &stored->command;
@@ -233,8 +236,7 @@ enum payment_field payment_mismatch(const struct payment_command *asked,
         return PAYMENT_FIELD_MCC;
     if (asked->effect != recorded->effect)
         return PAYMENT_FIELD_EFFECT;
-    const struct secret_digest fingerprint = payment_fingerprint(asked);
-    if (!secret_digest_equal(&fingerprint, &stored->fingerprint))
+    if (!secret_digest_equal(fingerprint, &stored->fingerprint))
         return PAYMENT_FIELD_MERCHANT_COUNTRY;
     return PAYMENT_FIELD_NONE;
 }

@@ -23,11 +23,14 @@ enum {
     PAYMENT_KEY_MAX = 255,      /* Idempotency-Key, bytes */
     PAYMENT_WALLET_DIGITS = 12, /* fewer than the shortest PAN, so a card number cannot be one */
     PAYMENT_CODE_LEN = 2,
+    PAYMENT_SCOPE_MAX = 48, /* of a fingerprint, bytes */
 };
 #define PAYMENT_AMOUNT_MAX INT64_C(999999999999) /* ISO 8583 DE4: 12 digits of minor units */
 
+/* To tell what would be decided, or to decide and reserve the money. */
 enum payment_effect { PAYMENT_EVALUATE, PAYMENT_HOLD };
-const char *payment_effect_name(enum payment_effect effect); /* "evaluate" "hold" */
+/* "evaluate" "hold"; static text. */
+const char *payment_effect_name(enum payment_effect effect);
 
 /* What a caller asks for. Validated fields only. */
 struct payment_command {
@@ -49,13 +52,15 @@ enum payment_field {
     PAYMENT_FIELD_MERCHANT_COUNTRY,
     PAYMENT_FIELD_EFFECT,
 };
-const char *payment_field_pointer(enum payment_field field); /* JSON pointer, "/merchant/mcc" */
-const char *payment_field_name(enum payment_field field);    /* mismatch name, "merchant.mcc" */
-const char *payment_field_rule(enum payment_field field); /* the rule in words, for error answers */
+/* Static texts, "" for NONE: its JSON pointer ("/merchant/mcc"), its name where fields differ
+ * ("merchant.mcc"), and its rule in words for error answers. */
+const char *payment_field_pointer(enum payment_field field);
+const char *payment_field_name(enum payment_field field);
+const char *payment_field_rule(enum payment_field field);
 
-/* Parse one field from text into the command; false: it breaks payment_field_rule(). */
-MUST_USE bool payment_set_wallet(struct payment_command *command,
-                                 struct span text); /* wal_[1-9][0-9]{0,11} */
+/* Each parses one field from text into the command; false: it breaks payment_field_rule(), and the
+ * command is left alone. A wallet is wal_[1-9][0-9]{0,11}; an amount is in minor units. */
+MUST_USE bool payment_set_wallet(struct payment_command *command, struct span text);
 MUST_USE bool payment_set_amount(struct payment_command *command, struct span digits);
 MUST_USE bool payment_set_currency(struct payment_command *command, struct span text);
 MUST_USE bool payment_set_mcc(struct payment_command *command, struct span text);
@@ -64,9 +69,10 @@ MUST_USE bool payment_set_effect(struct payment_command *command, struct span te
 /* Rules across fields (amount 0 only to evaluate). PAYMENT_FIELD_NONE: fine. */
 enum payment_field payment_command_check(const struct payment_command *command);
 
-/* SHA-256 over method, route and canonical fields: same bytes for the same meaning (member order,
- * white space and escapes of the JSON do not matter). */
-struct secret_digest payment_fingerprint(const struct payment_command *command);
+/* SHA-256 over the scope and the canonical fields: the same for the same meaning, whatever the form
+ * it came in. scope names the operation that was asked for, at most PAYMENT_SCOPE_MAX bytes without
+ * a line feed. The digest is stored: neither scope nor form may change while keys are kept. */
+struct secret_digest payment_fingerprint(const struct payment_command *command, struct span scope);
 /* True when a run of 13 to 19 digits passes the Luhn check: maybe a card number, refused unseen. A
  * run goes as far as digits do, over single spaces or hyphens between them. */
 bool payment_has_card_number(struct span text);
@@ -119,13 +125,16 @@ struct payment_decision {
     struct secret_digest fingerprint;
     struct payment_command command; /* the recorded one (merchant_country is not recorded: empty) */
 };
+/* True for code "00" only. */
 bool payment_approved(const struct payment_decision *decision);
 
 /* Which recorded field differs from the asked one; MERCHANT_COUNTRY if only the fingerprints do,
- * NONE if they agree. */
+ * NONE if they agree. fingerprint is the asked command's. */
 enum payment_field payment_mismatch(const struct payment_command *asked,
+                                    const struct secret_digest *fingerprint,
                                     const struct payment_decision *stored);
 
+/* What became of the wish to void a hold. */
 enum payment_void_result { PAYMENT_VOIDED, PAYMENT_ALREADY_RESOLVED, PAYMENT_VOID_NOT_FOUND };
 
 #endif

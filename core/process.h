@@ -18,6 +18,7 @@ void process_harden(void);
  * beside `others` more and the reserve; fewer than wanted is the caller's to tell. */
 uint32_t process_fit_connections(uint32_t connections_wanted, uint32_t others);
 
+/* Totals since the start and what is held now; of this process, all threads. */
 struct process_usage {
     double cpu_seconds;
     uint64_t resident_bytes, virtual_bytes;

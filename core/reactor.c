@@ -22,6 +22,8 @@ enum {
     /* heap_slot of a timer that is due in this turn: this bit and its place in `due`. */
     TIMER_DUE_BIT = 1 << 30,
     TIMER_MAX = TIMER_DUE_BIT - 1,
+    /* A turn that takes this much of a request's 100 ms is worth a line to one who looks for it. */
+    SLOW_TURN_US = 10 * CLOCK_US_PER_MS,
 };
 
 struct reactor {
@@ -241,12 +243,24 @@ bool reactor_timer_is_set(const struct reactor_timer *timer)
     return timer->heap_slot != 0;
 }
 
+/* No timer fires before its parent, and each knows its place. */
+static bool heap_is_whole(const struct reactor *reactor)
+{
+    for (uint32_t slot = 1; slot <= reactor->heap_count; slot++) {
+        const struct reactor_timer *timer = reactor->heap[slot];
+        if (timer->heap_slot != slot || (slot > 1 && fires_before(timer, reactor->heap[slot / 2])))
+            return false;
+    }
+    return true;
+}
+
 /* Takes every due timer out before the first one fires: one that a callback sets to the past waits
  * for the next turn and cannot starve the descriptors. */
 static void run_timers(struct reactor *reactor)
 {
     uint32_t taken = 0;
     CHECK(reactor->due_count == 0);
+    DCHECK(heap_is_whole(reactor));
     while (reactor->heap_count > 0 && reactor->heap[1]->due_us <= reactor->now_us) {
         struct reactor_timer *timer = reactor->heap[1];
         heap_remove(reactor, timer);
@@ -385,6 +399,9 @@ static enum err turn(struct reactor *reactor, uint64_t before_us, uint64_t max_w
     reactor->stats.busy_us_total += busy_us;
     if (busy_us > reactor->stats.busy_us_max)
         reactor->stats.busy_us_max = busy_us;
+    if (busy_us >= SLOW_TURN_US)
+        log_debug("reactor_slow_turn", LOG_U64("busy_us", busy_us),
+                  LOG_U64("events", (uint64_t)(count > 0 ? count : 0)));
     return ERR_OK;
 }
 

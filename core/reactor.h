@@ -28,6 +28,7 @@ enum {
     REACTOR_PEER_END = 0x2000 /* EPOLLRDHUP: the peer will send no more */
 };
 
+/* The loop; opaque. The callbacks below run on it, one at a time. */
 struct reactor;
 struct reactor_io;
 struct reactor_timer;
@@ -59,6 +60,7 @@ struct reactor_hook {
     reactor_hook_fn *on_turn_end;
 };
 
+/* Since creation. */
 struct reactor_stats {
     uint64_t turns;
     uint64_t busy_us_total; /* time spent outside epoll_wait */
@@ -66,8 +68,9 @@ struct reactor_stats {
 };
 
 /* timer_max bounds the timers set at one time (setting one more is a CHECK: it is our own
- * arithmetic). */
+ * arithmetic). ERR_SYSTEM: no memory or no epoll descriptor. The caller destroys it. */
 MUST_USE enum err reactor_create(struct reactor **reactor, uint32_t timer_max);
+/* Not from within a turn. What is still registered is forgotten, not called. NULL is fine. */
 void reactor_destroy(struct reactor *reactor);
 
 /* io->fd, io->urgent and io->on_ready are set by the caller before. ERR_SYSTEM: errno tells, and io
@@ -81,17 +84,22 @@ MUST_USE enum err reactor_readd(struct reactor *reactor, struct reactor_io *io, 
 /* Call before close(). Sets io->fd to -1. Tolerates a descriptor the kernel has already dropped. */
 void reactor_remove(struct reactor *reactor, struct reactor_io *io);
 
-/* Sets or moves. A due time in the past fires in this turn's or the next turn's timer phase. */
+/* Sets or moves; due_us is monotonic time. One in the past fires in this turn's or the next turn's
+ * timer phase. */
 void reactor_timer_set(struct reactor *reactor, struct reactor_timer *timer, uint64_t due_us);
+/* Fine when it is not set. */
 void reactor_timer_clear(struct reactor *reactor, struct reactor_timer *timer);
 bool reactor_timer_is_set(const struct reactor_timer *timer);
 
+/* hook->on_turn_end is set by the caller before. Hooks run in the order they were added; any may
+ * add or remove hooks while they run, itself too. */
 void reactor_hook_add(struct reactor *reactor, struct reactor_hook *hook);
 void reactor_hook_remove(struct reactor *reactor, struct reactor_hook *hook);
 /* The next wait returns at once, so that hooks run again. For work left over by a bound. */
 void reactor_wake(struct reactor *reactor);
 
-/* Blocks the signals and delivers them as calls from the loop. Once per reactor. */
+/* Blocks the signals and delivers them as calls from the loop. Once per reactor. ERR_SYSTEM: errno
+ * tells. */
 MUST_USE enum err reactor_on_signals(struct reactor *reactor, const sigset_t *signals,
                                      reactor_signal_fn *on_signal, void *owner);
 
@@ -99,10 +107,12 @@ MUST_USE enum err reactor_on_signals(struct reactor *reactor, const sigset_t *si
  * clock's. */
 uint64_t reactor_now_us(const struct reactor *reactor);
 
-/* Turns until reactor_stop(). ERR_SYSTEM if epoll itself fails. */
+/* Turns until reactor_stop(). ERR_SYSTEM if epoll itself fails. A turn of 10 ms or more is told as
+ * "reactor_slow_turn" at level debug. */
 MUST_USE enum err reactor_run(struct reactor *reactor);
-/* One turn that waits at most max_wait_us; for tests and for the last flush at the end. */
+/* One turn that waits at most max_wait_us; for tests. */
 MUST_USE enum err reactor_turn(struct reactor *reactor, uint64_t max_wait_us);
+/* reactor_run() returns after this turn. */
 void reactor_stop(struct reactor *reactor);
 /* Reads and restarts busy_us_max. */
 struct reactor_stats reactor_take_stats(struct reactor *reactor);

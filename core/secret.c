@@ -8,7 +8,6 @@
 
 static_assert(SECRET_DIGEST_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
 static_assert(SECRET_TAG_BYTES == crypto_shorthash_BYTES, "SipHash-2-4");
-static_assert(SECRET_TAG_KEY_BYTES == crypto_shorthash_KEYBYTES, "SipHash-2-4");
 
 enum { RANDOM_POOL_BYTES = 4096 };
 
@@ -18,7 +17,7 @@ static struct {
     bool ready;
     size_t random_used;
     uint8_t random[RANDOM_POOL_BYTES];
-    uint8_t tag_key[SECRET_TAG_KEY_BYTES];
+    uint8_t tag_key[crypto_shorthash_KEYBYTES];
 } process = {.random_used = RANDOM_POOL_BYTES};
 
 enum err secret_init(void)

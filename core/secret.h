@@ -12,26 +12,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SECRET_DIGEST_BYTES = 32, SECRET_TAG_BYTES = 8, SECRET_TAG_KEY_BYTES = 16 };
+enum { SECRET_DIGEST_BYTES = 32, SECRET_TAG_BYTES = 8 };
 
 /* SHA-256. */
 struct secret_digest {
     uint8_t bytes[SECRET_DIGEST_BYTES];
 };
 
-/* Once, before anything else here. */
+/* Before anything else here; a second call does nothing. ERR_UNAVAILABLE: there is no source of
+ * randomness, and nothing here may be used. */
 MUST_USE enum err secret_init(void);
-/* Unpredictable bytes, from a buffer refilled in bulk so that one request costs no system call. */
+/* Fills out with unpredictable bytes, from a buffer refilled in bulk so that one request costs no
+ * system call. */
 void secret_random(void *out, size_t count);
 /* SHA-256 of one span. */
 struct secret_digest secret_hash(struct span bytes);
-bool secret_digest_equal(const struct secret_digest *a,
-                         const struct secret_digest *b); /* constant time */
+/* In constant time: how long it takes tells nothing about where they differ. */
+bool secret_digest_equal(const struct secret_digest *a, const struct secret_digest *b);
 /* A keyed 8-byte tag (SipHash-2-4) for log fields that must correlate but not reveal. The key is
  * random per process. */
 void secret_tag(struct span bytes, uint8_t out[SECRET_TAG_BYTES]);
 /* The same keyed hash as a number, for hash tables that a client must not be able to collide. */
 uint64_t secret_tag_u64(struct span bytes);
+/* Overwrites with zeros; the compiler cannot leave it out. */
 void secret_wipe(void *bytes, size_t count);
 /* Keeps the memory out of core dumps and, where allowed, out of swap. Best effort, never fails. */
 void secret_protect(void *bytes, size_t count);

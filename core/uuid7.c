@@ -48,14 +48,9 @@ struct uuid7 uuid7_next(struct uuid7_generator *generator)
     return id;
 }
 
-/* The value of one digit, or -1. */
-static int hex_value(char digit)
+static bool is_upper(char byte)
 {
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
+    return byte >= 'A' && byte <= 'Z';
 }
 
 bool uuid7_parse_hex(struct span hex, struct uuid7 *out)
@@ -65,9 +60,9 @@ bool uuid7_parse_hex(struct span hex, struct uuid7 *out)
 
     struct uuid7 id;
     for (size_t i = 0; i < UUID7_BYTES; i++) {
-        const int high = hex_value(hex.ptr[2 * i]);
-        const int low = hex_value(hex.ptr[2 * i + 1]);
-        if (high == -1 || low == -1)
+        const char *digits = hex.ptr + 2 * i;
+        const int high = hex_value(digits[0]), low = hex_value(digits[1]);
+        if (high == -1 || low == -1 || is_upper(digits[0]) || is_upper(digits[1]))
             return false;
         id.bytes[i] = (uint8_t)(high << 4 | low);
     }

@@ -14,6 +14,7 @@
 
 enum { UUID7_BYTES = 16, UUID7_HEX_LEN = 32 };
 
+/* In network order: sorts by time of creation. */
 struct uuid7 {
     uint8_t bytes[UUID7_BYTES];
 };
@@ -24,8 +25,10 @@ struct uuid7_generator {
     uint64_t counter;
 };
 
+/* The next identifier; reads the wall clock and takes randomness (secret_init() first). */
 struct uuid7 uuid7_next(struct uuid7_generator *generator);
-/* Exactly 32 lower-case hex digits; any UUID version is accepted, upper case is not. */
+/* Exactly 32 lower-case hex digits; any UUID version is accepted, upper case is not. False: *out is
+ * left alone. */
 MUST_USE bool uuid7_parse_hex(struct span hex, struct uuid7 *out);
 
 #endif

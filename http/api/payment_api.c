@@ -78,9 +78,7 @@ static void payment_api_submit(struct payment_call *call, enum payment_form form
         payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
         return;
     case ERR_AGAIN:
-    case ERR_CLOSED:
     case ERR_INVALID:
-    case ERR_PROTOCOL:
     case ERR_SYSTEM:
         break;
     }
@@ -162,7 +160,7 @@ static void payment_api_post(struct payment_call *call, const struct http_reques
         payment_api_submit(call, PAYMENT_FORM_EVALUATE, PAYMENT_OP_EVALUATE);
         return;
     }
-    call->op.fingerprint = payment_fingerprint(&call->op.command);
+    call->op.fingerprint = payment_fingerprint(&call->op.command, SPAN("POST " PAYMENT_API_PATH));
     payment_api_submit(call, PAYMENT_FORM_HOLD, PAYMENT_OP_HOLD);
 }
 

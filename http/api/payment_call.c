@@ -154,7 +154,8 @@ static void payment_call_write_recorded(struct payment_call *call, struct paymen
 
 static void payment_call_refuse_reused(struct payment_call *call)
 {
-    const enum payment_field field = payment_mismatch(&call->op.command, &call->op.decision);
+    const enum payment_field field =
+        payment_mismatch(&call->op.command, &call->op.fingerprint, &call->op.decision);
     call->api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_MISMATCH]++;
     http_exchange_note(call->exchange)->idempotency =
         payment_idempotency_name(PAYMENT_IDEMPOTENCY_MISMATCH);

@@ -31,14 +31,6 @@ static const char *main_env(const char *name)
     return getenv(name);
 }
 
-/* Migrations need no API key, so their job need not be given one; the rule asks for some key. */
-static const char *main_env_without_key(const char *name)
-{
-    if (strcmp(name, "API_SECRET_KEY") == 0)
-        return "----------------------------------------------------------------";
-    return strncmp(name, "API_SECRET_KEY", strlen("API_SECRET_KEY")) == 0 ? NULL : getenv(name);
-}
-
 static void main_complain(struct span lines)
 {
     while (lines.ptr != NULL) {
@@ -49,12 +41,12 @@ static void main_complain(struct span lines)
 }
 
 /* False: told on stderr. */
-static bool main_load(struct config *config, config_env_fn *env, struct buf *warnings)
+static bool main_load(struct config *config, enum config_mode mode, struct buf *warnings)
 {
     char storage[MAIN_MESSAGE_BYTES];
     struct buf errors;
     buf_init(&errors, storage, sizeof(storage));
-    bool valid = config_load(config, env, &errors, warnings) == ERR_OK;
+    bool valid = config_load(config, mode, main_env, &errors, warnings) == ERR_OK;
     if (valid) {
         const bool tls_required = pg_url_tls_required(config);
         buf_add(&errors, SPAN("DATABASE_URL: "));
@@ -67,14 +59,14 @@ static bool main_load(struct config *config, config_env_fn *env, struct buf *war
 
 static int main_serve(struct config *config, struct buf *warnings)
 {
-    if (!main_load(config, main_env, warnings))
+    if (!main_load(config, CONFIG_SERVE, warnings))
         return EXIT_CONFIG;
     return service_run(config, buf_span(warnings));
 }
 
 static int main_migrate(struct config *config, struct buf *warnings)
 {
-    if (!main_load(config, main_env_without_key, warnings))
+    if (!main_load(config, CONFIG_MIGRATE, warnings))
         return EXIT_CONFIG;
     main_complain(buf_span(warnings));
     const struct migrate_options options = {.database_url = config->database_url,
@@ -84,7 +76,7 @@ static int main_migrate(struct config *config, struct buf *warnings)
 
 static int main_check(struct config *config, struct buf *warnings)
 {
-    if (!main_load(config, main_env, warnings))
+    if (!main_load(config, CONFIG_SERVE, warnings))
         return EXIT_CONFIG;
     main_complain(buf_span(warnings));
     config_print(config, stdout);

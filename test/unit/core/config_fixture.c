@@ -61,12 +61,12 @@ int config_fixture_tear_down(void **state)
     return unlink(file_path);
 }
 
-enum err config_fixture_load(struct config *config)
+enum err config_fixture_load(struct config *config, enum config_mode mode)
 {
     struct buf errors, warnings;
     buf_init(&errors, errors_text, sizeof(errors_text) - 1);
     buf_init(&warnings, warnings_text, sizeof(warnings_text) - 1);
-    const enum err err = config_load(config, config_fixture_env, &errors, &warnings);
+    const enum err err = config_load(config, mode, config_fixture_env, &errors, &warnings);
     errors_text[errors.len] = '\0';
     warnings_text[warnings.len] = '\0';
     return err;

@@ -14,7 +14,7 @@ int config_fixture_tear_down(void **state);
 /* value NULL: not set. Both are borrowed. */
 void config_fixture_set(const char *name, const char *value);
 const char *config_fixture_env(const char *name);
-enum err config_fixture_load(struct config *config);
+enum err config_fixture_load(struct config *config, enum config_mode mode);
 /* What the last load said. */
 const char *config_fixture_errors(void);
 const char *config_fixture_warnings(void);

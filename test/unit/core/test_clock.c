@@ -97,6 +97,19 @@ static void test_calendar_agrees_with_libc_on_every_day(void **unused)
     }
 }
 
+/* Replays show old times between new ones, so a second comes back after another was asked for. */
+static void test_seconds_may_come_in_any_order(void **unused)
+{
+    (void)unused;
+
+    assert_rfc3339(UINT64_C(1795485806999999), "2026-11-24T02:03:26.999999Z");
+    assert_rfc3339(UINT64_C(1795485807000000), "2026-11-24T02:03:27.000000Z");
+    assert_http_date(UINT64_C(784111777000000), "Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_rfc3339(UINT64_C(1795485806000000), "2026-11-24T02:03:26.000000Z");
+    assert_rfc3339(UINT64_C(1795485806000001), "2026-11-24T02:03:26.000001Z");
+    assert_http_date(0, "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+
 static void test_wild_clock_keeps_the_length(void **unused)
 {
     char text[64];
@@ -117,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_rfc3339_has_six_fraction_digits),
         cmocka_unit_test(test_http_date_is_imf_fixdate),
         cmocka_unit_test(test_calendar_agrees_with_libc_on_every_day),
+        cmocka_unit_test(test_seconds_may_come_in_any_order),
         cmocka_unit_test(test_wild_clock_keeps_the_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

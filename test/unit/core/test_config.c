@@ -1,4 +1,5 @@
 #include "core/config.h"
+#include "core/config_table_private.h"
 #include "test/unit/core/config_fixture.h"
 
 #include <setjmp.h>
@@ -15,7 +16,7 @@ static char key_64[CONFIG_API_KEY_LEN + 1];
 
 static enum err load(void)
 {
-    return config_fixture_load(&config);
+    return config_fixture_load(&config, CONFIG_SERVE);
 }
 
 static void assert_refused(const char *expected)
@@ -221,6 +222,37 @@ static void test_64_characters_are_enough_outside_dev(void **state)
                    "64\n");
 }
 
+/* Not even a key that could not be used is looked at: the job may share its settings with the
+ * service and lack the file. */
+static void test_migrate_needs_and_reads_no_key(void **state)
+{
+    (void)state;
+    config_fixture_set("ENVIRONMENT", "production");
+    config_fixture_set("API_SECRET_KEY", NULL);
+    assert_int_equal(config_fixture_load(&config, CONFIG_MIGRATE), ERR_OK);
+    assert_string_equal(config_fixture_errors(), "");
+
+    config_fixture_set("API_SECRET_KEY", "two words");
+    config_fixture_set("API_SECRET_KEY_PREVIOUS_FILE", "/no/such/file");
+    assert_int_equal(config_fixture_load(&config, CONFIG_MIGRATE), ERR_OK);
+    assert_string_equal(config.api_secret_key, "");
+    assert_string_equal(config.api_secret_key_previous_file, "");
+    assert_string_equal(config.database_url, "postgresql://app:hush@db/pay");
+}
+
+static void test_migrate_is_held_to_every_other_rule(void **state)
+{
+    (void)state;
+    config_fixture_set("DATABASE_URL", NULL);
+    config_fixture_set("PORT", "70000");
+    config_fixture_set("LOCK_TIMEOUT_MS", "61");
+    assert_int_equal(config_fixture_load(&config, CONFIG_MIGRATE), ERR_INVALID);
+    assert_string_equal(config_fixture_errors(),
+                        "DATABASE_URL: is required; set it or DATABASE_URL_FILE\n"
+                        "PORT: 70000 is not in 0..65535\n"
+                        "LOCK_TIMEOUT_MS: 61 is more than STATEMENT_TIMEOUT_MS, which is 60\n");
+}
+
 static void test_timeouts_and_limits_must_be_in_order(void **state)
 {
     (void)state;
@@ -307,13 +339,14 @@ static void test_help_has_a_line_for_every_setting(void **state)
 {
     (void)state;
     char *text = printed(print_help);
-    for (uint32_t i = 0; i < config_count(); i++) {
+    for (uint32_t i = 0; i < setting_count(); i++) {
         char line[64];
-        snprintf(line, sizeof(line), "\n%s ", config_name(i));
+        snprintf(line, sizeof(line), "\n%s ", CONFIG_SETTINGS[i].name);
         if (strstr(text, line) == NULL)
-            fail_msg("%s is missing", config_name(i));
+            fail_msg("%s is missing", CONFIG_SETTINGS[i].name);
     }
     assert_non_null(strstr(text, "\nREQUEST_BUDGET_MS         100       10..60000 ms  "));
+    assert_non_null(strstr(text, "\nLOG_LEVEL                 info      debug info warn error   "));
     assert_non_null(strstr(text, "\nDATABASE_URL              required  "));
     free(text);
 }
@@ -321,10 +354,10 @@ static void test_help_has_a_line_for_every_setting(void **state)
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(config_count(), 36);
-    for (uint32_t i = 0; i < config_count(); i++) {
-        for (uint32_t k = i + 1; k < config_count(); k++)
-            assert_string_not_equal(config_name(i), config_name(k));
+    assert_int_equal(setting_count(), 36);
+    for (uint32_t i = 0; i < setting_count(); i++) {
+        for (uint32_t k = i + 1; k < setting_count(); k++)
+            assert_string_not_equal(CONFIG_SETTINGS[i].name, CONFIG_SETTINGS[k].name);
     }
 }
 
@@ -350,7 +383,8 @@ static void test_a_full_error_buffer_still_refuses(void **state)
     buf_init(&errors, small, sizeof(small));
     buf_init(&warnings, more, sizeof(more));
     config_fixture_set("PORT", "x");
-    assert_int_equal(config_load(&config, config_fixture_env, &errors, &warnings), ERR_INVALID);
+    assert_int_equal(config_load(&config, CONFIG_SERVE, config_fixture_env, &errors, &warnings),
+                     ERR_INVALID);
     assert_true(errors.overflow);
 }
 
@@ -372,6 +406,8 @@ int main(void)
         TEST(test_secrets_have_a_greatest_length),
         TEST(test_short_keys_are_for_dev_only),
         TEST(test_64_characters_are_enough_outside_dev),
+        TEST(test_migrate_needs_and_reads_no_key),
+        TEST(test_migrate_is_held_to_every_other_rule),
         TEST(test_timeouts_and_limits_must_be_in_order),
         TEST(test_order_is_not_judged_on_a_refused_value),
         TEST(test_bind_address_must_be_numeric),

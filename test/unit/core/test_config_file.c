@@ -15,7 +15,7 @@ static struct config config;
 
 static enum err load(void)
 {
-    return config_fixture_load(&config);
+    return config_fixture_load(&config, CONFIG_SERVE);
 }
 
 static void assert_refused(const char *expected)

@@ -159,36 +159,59 @@ static void test_remove_refuses_an_unlinked_node(void **unused)
     assert_holds(&list, "0");
 }
 
-static void test_append_all_moves_everything_behind(void **unused)
+static void test_remove_refuses_a_node_with_broken_links(void **unused)
 {
-    struct item front[2], back[3];
-    struct list to, from;
+    struct item items[3];
+    struct list list;
     (void)unused;
-    fill(&to, front, 2);
-    fill(&from, back, 3);
+    fill(&list, items, 3);
 
-    list_append_all(&to, &from);
+    items[0].node.next = &items[2].node;
+    expect_assert_failure(list_remove(&list, &items[1].node));
+    items[0].node.next = &items[1].node;
 
-    assert_holds(&to, "01012");
-    assert_holds(&from, "");
-    list_push_back(&from, list_pop_front(&to));
-    assert_holds(&from, "0");
+    items[2].node.prev = &items[0].node;
+    expect_assert_failure(list_remove(&list, &items[1].node));
+    items[2].node.prev = &items[1].node;
+
+    assert_holds(&list, "012");
 }
 
-static void test_append_all_to_and_from_empty(void **unused)
+static void test_push_refuses_a_list_with_broken_ends(void **unused)
 {
-    struct item items[2];
-    struct list full, empty;
+    struct item items[2], stray = {.value = 9};
+    struct list list;
     (void)unused;
-    fill(&full, items, 2);
-    list_init(&empty);
+    fill(&list, items, 2);
 
-    list_append_all(&full, &empty);
-    assert_holds(&full, "01");
+    items[1].node.next = NULL;
+    expect_assert_failure(list_push_back(&list, &stray.node));
+    items[1].node.next = &list.head;
 
-    list_append_all(&empty, &full);
-    assert_holds(&empty, "01");
-    assert_holds(&full, "");
+    items[0].node.prev = NULL;
+    expect_assert_failure(list_push_front(&list, &stray.node));
+    items[0].node.prev = &list.head;
+
+    assert_holds(&list, "01");
+}
+
+/* Links alone cannot tell: both lists are whole, only their counts would be wrong afterwards. */
+static void test_remove_refuses_a_node_of_another_list(void **unused)
+{
+    struct item items[5], others[4];
+    struct list list, other;
+    (void)unused;
+    fill(&list, items, 5);
+    fill(&other, others, 4);
+#ifdef CHECK_EXPENSIVE
+    for (int i = 0; i < 4; i++)
+        expect_assert_failure(list_remove(&list, &others[i].node));
+#endif
+    for (int i = 0; i < 4; i++)
+        list_remove(&other, &others[i].node);
+
+    assert_holds(&list, "01234");
+    assert_holds(&other, "");
 }
 
 int main(void)
@@ -201,8 +224,9 @@ int main(void)
         cmocka_unit_test(test_removed_node_may_join_again),
         cmocka_unit_test(test_push_refuses_a_linked_node),
         cmocka_unit_test(test_remove_refuses_an_unlinked_node),
-        cmocka_unit_test(test_append_all_moves_everything_behind),
-        cmocka_unit_test(test_append_all_to_and_from_empty),
+        cmocka_unit_test(test_remove_refuses_a_node_with_broken_links),
+        cmocka_unit_test(test_push_refuses_a_list_with_broken_ends),
+        cmocka_unit_test(test_remove_refuses_a_node_of_another_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

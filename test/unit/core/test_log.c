@@ -93,11 +93,11 @@ static void test_levels_below_the_least_are_not_written(void **unused)
 {
     (void)unused;
 
-    log_set_level(LOG_WARN);
+    log_open(file, LOG_WARN, &identity);
     log_debug("a", LOG_NO_FIELDS);
     log_info("b", LOG_NO_FIELDS);
     log_warn("c", LOG_NO_FIELDS);
-    log_set_level(LOG_DEBUG);
+    log_open(file, LOG_DEBUG, &identity);
     log_debug("d", LOG_NO_FIELDS);
 
     assert_written(HEAD "\"WARN\",\"severity_number\":13,\"body\":\"c\","
@@ -115,6 +115,7 @@ static void test_level_words(void **unused)
     for (size_t i = 0; i < 4; i++) {
         assert_true(log_level_parse(span_of(words[i]), &level));
         assert_int_equal(level, i);
+        assert_string_equal(log_level_word(level), words[i]);
     }
     assert_false(log_level_parse(SPAN("INFO"), &level));
     assert_false(log_level_parse(SPAN(""), &level));

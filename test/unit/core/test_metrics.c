@@ -96,7 +96,7 @@ static void test_doubles_read_back_as_written(void **state)
 static void write_histogram(const struct metrics_label *labels, size_t count)
 {
     static struct histogram histogram;
-    histogram_reset(&histogram);
+    histogram = (struct histogram){0};
     histogram_record(&histogram, 500);      /* on an edge: le="0.0005" */
     histogram_record(&histogram, 100000);   /* on the edge of the goal: le="0.1" */
     histogram_record(&histogram, 100001);   /* just missed it */

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+/* What http/api passes for a hold. */
+#define SCOPE SPAN("POST /api/payment/simulate")
+
 static int set_up_secret(void **state)
 {
     (void)state;
@@ -175,11 +178,35 @@ static void test_fingerprint_is_the_hash_of_the_canonical_text(void **state)
 {
     (void)state;
     const struct payment_command command = a_hold();
-    const struct secret_digest digest = payment_fingerprint(&command);
+    const struct secret_digest digest = payment_fingerprint(&command, SCOPE);
     const struct secret_digest expected =
         secret_hash(SPAN("POST /api/payment/simulate\nhold\n42\n1250\nEUR\n5812\nES"));
 
     assert_true(secret_digest_equal(&digest, &expected));
+}
+
+/* What databases hold already: this digest must be the same in every version. */
+static void test_fingerprint_is_the_one_that_is_stored(void **state)
+{
+    (void)state;
+    const struct payment_command command = a_hold();
+    const struct secret_digest digest = payment_fingerprint(&command, SCOPE);
+    char hex[2 * SECRET_DIGEST_BYTES + 1] = "";
+    struct buf out;
+    buf_init(&out, hex, sizeof(hex) - 1);
+    buf_add_hex(&out, digest.bytes, sizeof(digest.bytes));
+
+    assert_string_equal(hex, "cfa1a0a2047c16bd8bbcda0b1132448f88ab27ea7061d984a339a9f840fee2bd");
+}
+
+static void test_fingerprint_differs_with_the_scope(void **state)
+{
+    (void)state;
+    const struct payment_command command = a_hold();
+    const struct secret_digest a = payment_fingerprint(&command, SCOPE);
+    const struct secret_digest b = payment_fingerprint(&command, SPAN("POST /api/payment/other"));
+
+    assert_false(secret_digest_equal(&a, &b));
 }
 
 static void test_fingerprint_differs_with_every_field(void **state)
@@ -197,8 +224,8 @@ static void test_fingerprint_differs_with_every_field(void **state)
 
     for (size_t i = 0; i < COUNT; i++) {
         for (size_t k = i + 1; k < COUNT; k++) {
-            const struct secret_digest a = payment_fingerprint(&commands[i]);
-            const struct secret_digest b = payment_fingerprint(&commands[k]);
+            const struct secret_digest a = payment_fingerprint(&commands[i], SCOPE);
+            const struct secret_digest b = payment_fingerprint(&commands[k], SCOPE);
             assert_false(secret_digest_equal(&a, &b));
         }
     }
@@ -212,38 +239,49 @@ static void test_the_longest_command_has_a_fingerprint(void **state)
     command.wallet_id = INT64_MAX;
     command.amount_minor = INT64_MAX;
     command.mcc = UINT16_MAX;
-    const struct secret_digest a = payment_fingerprint(&command);
-    const struct secret_digest b = payment_fingerprint(&command);
+    char scope[PAYMENT_SCOPE_MAX];
+    memset(scope, 's', sizeof(scope));
+    const struct span longest = {scope, sizeof(scope)};
+    const struct secret_digest a = payment_fingerprint(&command, longest);
+    const struct secret_digest b = payment_fingerprint(&command, longest);
 
     assert_true(secret_digest_equal(&a, &b));
+}
+
+static enum payment_field mismatch(const struct payment_command *asked,
+                                   const struct payment_decision *stored)
+{
+    const struct secret_digest fingerprint = payment_fingerprint(asked, SCOPE);
+    return payment_mismatch(asked, &fingerprint, stored);
 }
 
 static void test_mismatch_names_the_field_that_differs(void **state)
 {
     (void)state;
     const struct payment_command asked = a_hold();
-    struct payment_decision stored = {.command = asked, .fingerprint = payment_fingerprint(&asked)};
+    struct payment_decision stored = {.command = asked,
+                                      .fingerprint = payment_fingerprint(&asked, SCOPE)};
     stored.command.merchant_country[0] = '\0';
-    assert_int_equal(payment_mismatch(&asked, &stored), PAYMENT_FIELD_NONE);
+    assert_int_equal(payment_mismatch(&asked, &stored.fingerprint, &stored), PAYMENT_FIELD_NONE);
 
     struct payment_command other = asked;
     other.wallet_id++;
-    assert_int_equal(payment_mismatch(&other, &stored), PAYMENT_FIELD_WALLET_ID);
+    assert_int_equal(mismatch(&other, &stored), PAYMENT_FIELD_WALLET_ID);
     other = asked;
     other.amount_minor++;
-    assert_int_equal(payment_mismatch(&other, &stored), PAYMENT_FIELD_AMOUNT);
+    assert_int_equal(mismatch(&other, &stored), PAYMENT_FIELD_AMOUNT);
     other = asked;
     memcpy(other.currency, "MXN", 4);
-    assert_int_equal(payment_mismatch(&other, &stored), PAYMENT_FIELD_CURRENCY);
+    assert_int_equal(mismatch(&other, &stored), PAYMENT_FIELD_CURRENCY);
     other = asked;
     other.mcc++;
-    assert_int_equal(payment_mismatch(&other, &stored), PAYMENT_FIELD_MCC);
+    assert_int_equal(mismatch(&other, &stored), PAYMENT_FIELD_MCC);
     other = asked;
     other.effect = PAYMENT_EVALUATE;
-    assert_int_equal(payment_mismatch(&other, &stored), PAYMENT_FIELD_EFFECT);
+    assert_int_equal(mismatch(&other, &stored), PAYMENT_FIELD_EFFECT);
     other = asked;
     memcpy(other.merchant_country, "MX", 3);
-    assert_int_equal(payment_mismatch(&other, &stored), PAYMENT_FIELD_MERCHANT_COUNTRY);
+    assert_int_equal(mismatch(&other, &stored), PAYMENT_FIELD_MERCHANT_COUNTRY);
 }
 
 /* Luhn the textbook way, from the right. */
@@ -342,6 +380,8 @@ int main(void)
         cmocka_unit_test(test_codes_are_in_the_contract_s_order),
         cmocka_unit_test(test_only_00_is_approved),
         cmocka_unit_test(test_fingerprint_is_the_hash_of_the_canonical_text),
+        cmocka_unit_test(test_fingerprint_is_the_one_that_is_stored),
+        cmocka_unit_test(test_fingerprint_differs_with_the_scope),
         cmocka_unit_test(test_fingerprint_differs_with_every_field),
         cmocka_unit_test(test_the_longest_command_has_a_fingerprint),
         cmocka_unit_test(test_mismatch_names_the_field_that_differs),

@@ -390,6 +390,26 @@ static void test_heap_agrees_with_a_sorted_model(void **unused)
     }
 }
 
+#ifdef CHECK_EXPENSIVE
+/* An owner that writes into a set timer. The loop it breaks is in the middle of a turn for good, so
+ * it cannot be destroyed; the pointer keeps it from counting as a leak. */
+static void test_timer_changed_behind_the_heap_is_our_own_error(void **unused)
+{
+    static struct reactor *broken;
+    struct timer timers[3];
+    (void)unused;
+    timers_init(timers, 3);
+    assert_int_equal(reactor_create(&broken, TIMER_MAX), ERR_OK);
+    for (int i = 0; i < 3; i++)
+        reactor_timer_set(broken, &timers[i].timer, START_US + 100 + (uint64_t)i);
+
+    timers[2].timer.due_us = START_US + 50;
+
+    expect_assert_failure(assert_int_equal(reactor_turn(broken, 0), ERR_OK));
+    assert_fired(NULL, 0);
+}
+#endif
+
 #define TIMER_TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -407,6 +427,9 @@ int main(void)
         TIMER_TEST(test_loop_sleeps_through_to_a_real_timer_without_spinning),
         TIMER_TEST(test_stats_count_turns_and_busy_time),
         TIMER_TEST(test_heap_agrees_with_a_sorted_model),
+#ifdef CHECK_EXPENSIVE
+        TIMER_TEST(test_timer_changed_behind_the_heap_is_our_own_error),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,5 @@
+#include "core/clock.h"
+#include "core/log.h"
 #include "core/reactor.h"
 
 #include <errno.h>
@@ -6,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -150,6 +153,46 @@ static void test_wake_shortens_exactly_one_wait(void **unused)
     assert_trace("hhh");
 }
 
+static uint64_t now_us, turn_takes_us;
+
+static uint64_t test_mono(void)
+{
+    return now_us;
+}
+
+static void take_time(struct reactor_hook *hook)
+{
+    (void)hook;
+    now_us += turn_takes_us;
+}
+
+static void test_slow_turn_is_told_at_level_debug(void **unused)
+{
+    static const struct log_identity identity = {"api", "1", "r", "e"};
+    static const char mark[] = "\"body\":\"reactor_slow_turn\"";
+    struct reactor_hook hook = {.on_turn_end = take_time};
+    const int file = memfd_create("log", MFD_CLOEXEC);
+    char text[LOG_LINE_BYTES_MAX] = "";
+    (void)unused;
+    clock_replace(test_mono, NULL);
+    log_open(file, LOG_DEBUG, &identity);
+    reactor_hook_add(reactor, &hook);
+
+    turn_takes_us = 10 * CLOCK_US_PER_MS - 1;
+    turn();
+    log_flush();
+    assert_int_equal(pread(file, text, sizeof text - 1, 0), 0);
+
+    turn_takes_us = 10 * CLOCK_US_PER_MS;
+    turn();
+    log_flush();
+    clock_replace(NULL, NULL);
+    assert_true(pread(file, text, sizeof text - 1, 0) > 0);
+    assert_non_null(strstr(text, mark));
+    assert_non_null(strstr(text, ",\"busy_us\":10000,\"events\":0}\n"));
+    assert_int_equal(close(file), 0);
+}
+
 static void test_interrupted_wait_is_an_empty_turn(void **unused)
 {
     struct traced_hook hook = {.hook.on_turn_end = on_turn_end, .name = 'h'};
@@ -222,6 +265,7 @@ int main(void)
         REACTOR_TEST(test_hooks_run_in_order_after_the_descriptors),
         REACTOR_TEST(test_hook_may_remove_itself_and_the_next),
         REACTOR_TEST(test_wake_shortens_exactly_one_wait),
+        REACTOR_TEST(test_slow_turn_is_told_at_level_debug),
         REACTOR_TEST(test_interrupted_wait_is_an_empty_turn),
         REACTOR_TEST(test_failed_wait_ends_the_run),
         REACTOR_TEST(test_create_fails_without_an_epoll_descriptor),

@@ -98,7 +98,7 @@ static void test_recorded_tells_whether_voided(void **state)
 
     payment_answer_write_recorded(&out, &style, &answer, true);
     assert_non_null(strstr(text(), ",\"balance_after\":98750,\"voided\":true}\n"));
-    buf_clear(&out);
+    buf_init(&out, out.data, out.cap);
     payment_answer_write_recorded(&out, &style, &answer, false);
     assert_non_null(strstr(text(), ",\"balance_after\":98750,\"voided\":false}\n"));
 }
