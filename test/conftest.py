@@ -6,7 +6,7 @@ from harness.invariants import assert_invariants
 from harness.machine import BINARY, wait_until
 from harness.payments import SEED, Book
 from harness.postgres import Cluster, Database
-from harness.service import PATIENT, REGION, Service, run_command
+from harness.service import PATIENT, Service, migrate
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +23,6 @@ def cluster():
 def binary():
     assert BINARY.exists(), f"{BINARY} is missing: build it, or name another in PLA_BINARY"
     return BINARY
-
-
-def migrate(database, region=REGION):
-    done = run_command(
-        "migrate",
-        settings={"DATABASE_URL": database.url("postgres"), "REGION": region, "ENVIRONMENT": "dev"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="session")
