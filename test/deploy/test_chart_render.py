@@ -589,7 +589,7 @@ def test_the_test_pod_is_a_whole_instance_that_must_become_ready():
 
 def test_readme_of_the_chart_is_current():
     done = subprocess.run(
-        [sys.executable, str(ROOT / "build" / "chart-docs"), "--check"],
+        [sys.executable, str(ROOT / "build" / "lib" / "chart-docs"), "--check"],
         capture_output=True,
         text=True,
         check=False,

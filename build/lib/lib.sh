@@ -1,7 +1,7 @@
-# Shared helpers of the scripts in build/; sourced, never run.
+# Shared helpers of the scripts in build/ and build/lib/; sourced, never run.
 # shellcheck shell=bash disable=SC2034
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 OUT=$ROOT/out
 BINARY_NAME=payment-latency-api
 
@@ -177,7 +177,7 @@ pg_start() {
     data=$(readlink -f "$dir/pgdata") bin=$(pg_bin_dir "$data")
     [ -n "$bin" ] || die "the data in $data is of PostgreSQL $(pg_as cat "$data/PG_VERSION"), which is not installed" \
         "install that version, or remove $dir"
-    ! pg_is_running "$data" || die "PostgreSQL is running already on $data" "stop it with build/pg.sh stop $dir"
+    ! pg_is_running "$data" || die "PostgreSQL is running already on $data" "stop it with build/lib/pg.sh stop $dir"
     settings="-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=256MB -c max_connections=100"
     [ -z "${PG_FAST:-}" ] ||
         settings+=" -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
