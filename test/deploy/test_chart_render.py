@@ -29,6 +29,8 @@ from harness.chart import (
 from harness.machine import BINARY, ROOT
 from harness.service import run_command
 
+pytestmark = pytest.mark.delivery
+
 EVERY_SET = pytest.mark.parametrize("name", SETS)
 EVERY_COUNTRY = pytest.mark.parametrize("name", COUNTRIES)
 SECRET_SETTINGS = {"DATABASE_URL", "API_SECRET_KEY", "API_SECRET_KEY_PREVIOUS"}

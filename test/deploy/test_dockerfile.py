@@ -10,6 +10,8 @@ import pytest
 
 from harness.machine import ROOT
 
+pytestmark = pytest.mark.delivery
+
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 IGNORE = (ROOT / ".dockerignore").read_text()
 PROGRAM = "/usr/bin/payment-latency-api"

@@ -26,7 +26,7 @@ REGIONS = {"spain": "eu-south-2", "mexico": "us-east-1", "mexico-mx": "mx-centra
 
 
 def tool(name):
-    """The path of a tool of build/lib/deploy-tools; without it the test is skipped, and says why."""
+    """The path of a tool of build/lib/deploy-tools; without it the test is skipped and says why."""
     path = TOOLS / name
     if not path.exists():
         why = TOOLS.parent / f"{name}.missing"

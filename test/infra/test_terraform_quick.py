@@ -23,6 +23,8 @@ sys.path.insert(0, str(HERE))
 
 from working_copy import INFRA, STUBS, Copy, Failed, Missing, folders, plugin_mirrors  # noqa: E402
 
+pytestmark = pytest.mark.delivery
+
 COUNTRIES = {"spain": ("eu-south-2", "111122223333"), "mexico": ("us-east-1", "444455556666")}
 LEAST_ASSERTIONS = 25
 

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.machine import BINARY
+from harness.machine import BINARY, BUILD
 from harness.payments import SEED
 from harness.postgres import APP_ROLE, Database
 from harness.service import REGION, migrate
 
-FILES = sorted((BINARY.parent / "sql").glob("*.sql"))
+FILES = sorted((BUILD / "sql").glob("*.sql"))
 NAMES = {"eval_batch", "eval_one", "find", "hold_batch", "hold_one", "probe", "void"}
 BIG_TABLES = ("wallet", "simulation", "transfer")
 # What the service asks of its connections (pool/pg_url.c).
@@ -115,7 +115,7 @@ def test_a_plan_made_on_empty_tables_is_as_good(empty, file):
 
 def test_a_plan_made_on_empty_tables_ends_when_they_are_analysed(cluster):
     grows = make(cluster, "statements_grow")
-    file = BINARY.parent / "sql" / f"{SCANNED_WHEN_EMPTY}.sql"
+    file = BUILD / "sql" / f"{SCANNED_WHEN_EMPTY}.sql"
     with prepared(grows, file) as (session, arguments):
         with pytest.raises(AssertionError, match="read whole"):
             check_reached_by_index(session, arguments)
@@ -125,7 +125,7 @@ def test_a_plan_made_on_empty_tables_ends_when_they_are_analysed(cluster):
 
 def test_the_variants_of_a_hold_differ_in_the_wait_alone():
     batch, one = (
-        (BINARY.parent / "sql" / f"{name}.sql").read_text().split()
+        (BUILD / "sql" / f"{name}.sql").read_text().split()
         for name in ("hold_batch", "hold_one")
     )
     assert " ".join(batch).replace(" FOR NO KEY UPDATE SKIP LOCKED ", " FOR NO KEY UPDATE ") == (
