@@ -9,10 +9,10 @@ WORKDIR /src
 # What comes from the base goes into the image as well, so it must be as new as what is installed.
 # hadolint ignore=DL3009
 RUN apt-get -q update && apt-get -qy upgrade
-COPY build/deps build/unpack-deps build/lib.sh build/
+COPY build/deps build/
+COPY build/lib/unpack-deps build/lib/lib.sh build/lib/
 RUN build/deps product
 COPY CMakeLists.txt CMakePresets.json ./
-COPY build/presets.json build/
 COPY build/cmake build/cmake
 COPY core core
 COPY pool pool
@@ -20,9 +20,9 @@ COPY http http
 ARG REVISION=unknown
 RUN cmake --preset release -DBUILD_TESTS=OFF && cmake --build --preset release --target payment-latency-api
 COPY LICENSE ./
-COPY build/image-rootfs build/
+COPY build/lib/image-rootfs build/lib/
 ARG SOURCE_DATE_EPOCH=0
-RUN build/image-rootfs out/release/payment-latency-api /rootfs
+RUN build/lib/image-rootfs out/release/payment-latency-api /rootfs
 
 FROM scratch
 COPY --from=build /rootfs /

@@ -1,4 +1,4 @@
-"""Fixtures of both suites: one cluster and one patient service per session, wallets per test."""
+"""Fixtures of all suites: one cluster and one patient service per session, wallets per test."""
 
 import pytest
 
@@ -6,7 +6,24 @@ from harness.invariants import assert_invariants
 from harness.machine import BINARY, wait_until
 from harness.payments import SEED, Book
 from harness.postgres import Cluster, Database
-from harness.service import PATIENT, REGION, Service, run_command
+from harness.service import PATIENT, Service, migrate
+
+
+FOLDERS = ("integration", "fault")
+MARKERS = ("delivery", "deploy", "infra")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test that belongs to no part of build/test, or to two, would run never, or by accident."""
+    homeless = set()
+    for item in items:
+        place = item.path.relative_to(config.rootpath)
+        marks = [name for name in MARKERS if item.get_closest_marker(name)]
+        if len(marks) + (place.parts[0] in FOLDERS) != 1:
+            homeless.add(str(place))
+    if homeless:
+        names = ", ".join(sorted(homeless))
+        raise pytest.UsageError(f"not in exactly one of {FOLDERS} and {MARKERS}: {names}")
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +40,6 @@ def cluster():
 def binary():
     assert BINARY.exists(), f"{BINARY} is missing: build it, or name another in PLA_BINARY"
     return BINARY
-
-
-def migrate(database, region=REGION):
-    done = run_command(
-        "migrate",
-        settings={"DATABASE_URL": database.url("postgres"), "REGION": region, "ENVIRONMENT": "dev"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-# Libraries are the distribution's; llhttp and mbedTLS come from out/deps where the release is too old
+# Libraries are the distribution's; llhttp comes from out/deps where the release is too old
 # (build/deps unpacks them there).
 file(GLOB deps_pc "${CMAKE_SOURCE_DIR}/out/deps/usr/lib/*/pkgconfig")
 if(deps_pc)
@@ -6,7 +6,6 @@ if(deps_pc)
 endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LLHTTP REQUIRED IMPORTED_TARGET libllhttp>=9.3)
-pkg_check_modules(MBEDTLS REQUIRED IMPORTED_TARGET mbedtls>=3.6 mbedx509>=3.6 mbedcrypto>=3.6)
 pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq>=14)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium>=1.0.18)

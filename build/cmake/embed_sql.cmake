@@ -1,7 +1,11 @@
-# Turns pool/sql/*.sql (statements) and pool/schema/*.sql (migrations) into C arrays.
+# Turns pool/sql/*.sql (statements) and pool/schema/*.sql (migrations) into C arrays, and writes every statement
+# as it is sent, whole and without comments, to sql/<name>.sql in the build directory: for EXPLAIN and for tests.
 #
-# {{name}} in a statement is replaced by the text of pool/sql/name.inc.sql: the decision is written once
-# (decision.inc.sql) and shared by every statement that decides.
+# {{name}} in a statement is replaced by the text of pool/sql/name.inc.sql, an expression or a list of joins: the
+# decision is written once (decision.inc.sql) and shared by every statement that decides.
+#
+# A file whose comments say `-- variant NAME: WORD = TEXT` is one statement for each such line, called NAME, with
+# {{WORD}} replaced by TEXT, which may be empty: hold.sql is hold_batch and hold_one.
 #
 # Sets EMBEDDED_SQL_SOURCE and EMBEDDED_SQL_INCLUDE; the header is "embedded_sql.h":
 #   extern const char SQL_EVAL_BATCH[];              pool/sql/eval_batch.sql
@@ -24,30 +28,56 @@ endfunction()
 set(header "#ifndef EMBEDDED_SQL_H\n#define EMBEDDED_SQL_H\n")
 set(source "#include \"embedded_sql.h\"\n")
 
+# `text` as it is sent, in `result`: parts put in, and no comments, which every connect would send and parse.
+function(assemble_statement text result)
+  foreach(depth RANGE 1 3) # an included part may include another
+    string(REGEX REPLACE "--[^\n]*" "" text "${text}")
+    string(REGEX MATCHALL "{{[a-z_]+}}" marks "${text}")
+    list(REMOVE_DUPLICATES marks)
+    foreach(mark IN LISTS marks)
+      string(REGEX REPLACE "[{}]" "" part "${mark}")
+      file(READ "${CMAKE_SOURCE_DIR}/pool/sql/${part}.inc.sql" part_text)
+      string(REPLACE "${mark}" "${part_text}" text "${text}")
+    endforeach()
+  endforeach()
+  string(REGEX REPLACE "--[^\n]*" "" text "${text}")
+  string(REGEX REPLACE "[ \n]*\n" "\n" text "${text}")
+  string(STRIP "${text}" text)
+  set(${result} "${text}" PARENT_SCOPE)
+endfunction()
+
+# One statement: its declaration, its array, and its file in the build directory.
+macro(embed_statement name text)
+  assemble_statement("${text}" statement)
+  file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/sql/${name}.sql" CONTENT "${statement}" @ONLY)
+  string(TOUPPER "SQL_${name}" symbol)
+  c_bytes("${statement}" bytes)
+  string(APPEND header "extern const char ${symbol}[];\n")
+  string(APPEND source "const char ${symbol}[] = ${bytes};\n")
+endmacro()
+
+file(REMOVE_RECURSE "${CMAKE_BINARY_DIR}/sql")
 foreach(path IN LISTS sql_files)
   get_filename_component(name "${path}" NAME)
   if(name MATCHES "\\.inc\\.sql$")
     continue()
   endif()
   file(READ "${path}" text)
-  foreach(depth RANGE 1 3) # an included part may include another
-    string(REGEX MATCHALL "{{[a-z_]+}}" marks "${text}")
-    list(REMOVE_DUPLICATES marks)
-    foreach(mark IN LISTS marks)
-      string(REGEX REPLACE "[{}]" "" part "${mark}")
-      file(READ "${CMAKE_SOURCE_DIR}/pool/sql/${part}.inc.sql" part_text)
-      # Comments would be sent and parsed at every connect, and may hide what follows on their line.
-      string(REGEX REPLACE "--[^\n]*" "" part_text "${part_text}")
-      string(REPLACE "${mark}" "${part_text}" text "${text}")
-    endforeach()
+  string(REGEX MATCHALL "-- variant [^\n]*" variants "${text}")
+  if(NOT variants)
+    string(REGEX REPLACE "\\.sql$" "" name "${name}")
+    embed_statement("${name}" "${text}")
+  endif()
+  foreach(variant IN LISTS variants)
+    if(NOT variant MATCHES "^-- variant ([a-z_]+): ([a-z_]+) =(.*)$")
+      message(FATAL_ERROR "${name}: not of the form `-- variant NAME: WORD = TEXT`: ${variant}")
+    endif()
+    set(variant_name "${CMAKE_MATCH_1}")
+    set(variant_word "{{${CMAKE_MATCH_2}}}")
+    string(STRIP "${CMAKE_MATCH_3}" variant_text)
+    string(REPLACE "${variant_word}" "${variant_text}" variant_text "${text}")
+    embed_statement("${variant_name}" "${variant_text}")
   endforeach()
-  string(REGEX REPLACE "--[^\n]*" "" text "${text}")
-  string(STRIP "${text}" text)
-  string(REGEX REPLACE "\\.sql$" "" symbol "${name}")
-  string(TOUPPER "SQL_${symbol}" symbol)
-  c_bytes("${text}" bytes)
-  string(APPEND header "extern const char ${symbol}[];\n")
-  string(APPEND source "const char ${symbol}[] = ${bytes};\n")
 endforeach()
 
 set(table "")

@@ -1,6 +1,7 @@
 # The target `project_options`: how every file of ours is compiled and linked.
 option(CHECK_EXPENSIVE "Compile DCHECK audits in" OFF)
 option(SANITIZE "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(COVERAGE "Count lines and branches (gcov)" OFF)
 option(FUZZ "libFuzzer targets (clang)" OFF)
 
 if(NOT CMAKE_BUILD_TYPE)
@@ -22,6 +23,10 @@ if(SANITIZE)
   target_compile_options(project_options INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(project_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(COVERAGE)
+  target_compile_options(project_options INTERFACE --coverage -fprofile-abs-path -O0)
+  target_link_options(project_options INTERFACE --coverage)
 endif()
 if(FUZZ)
   target_compile_options(project_options INTERFACE -fsanitize=fuzzer-no-link)

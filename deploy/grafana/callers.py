@@ -18,7 +18,7 @@ import uuid
 
 CALLERS = 12
 PAUSE_S = 0.04  # at most, between two requests
-WALLETS = 100_000  # of build/demo.sql
+WALLETS = 100_000  # of build/lib/demo.sql
 SIMULATE = "/api/payment/simulate"
 
 

@@ -7,6 +7,8 @@ import yaml
 
 from harness.chart import ARGOCD, CHART, helm_template, manifests, run
 
+pytestmark = pytest.mark.delivery
+
 COUNTRIES = {"spain": "mexico", "mexico": "spain"}
 CLUSTER_NAMES = {"spain": "payments-es", "mexico": "payments-mx"}
 EVERY_COUNTRY = pytest.mark.parametrize("country", COUNTRIES)

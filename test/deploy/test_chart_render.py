@@ -29,6 +29,8 @@ from harness.chart import (
 from harness.machine import BINARY, ROOT
 from harness.service import run_command
 
+pytestmark = pytest.mark.delivery
+
 EVERY_SET = pytest.mark.parametrize("name", SETS)
 EVERY_COUNTRY = pytest.mark.parametrize("name", COUNTRIES)
 SECRET_SETTINGS = {"DATABASE_URL", "API_SECRET_KEY", "API_SECRET_KEY_PREVIOUS"}
@@ -589,7 +591,7 @@ def test_the_test_pod_is_a_whole_instance_that_must_become_ready():
 
 def test_readme_of_the_chart_is_current():
     done = subprocess.run(
-        [sys.executable, str(ROOT / "build" / "chart-docs"), "--check"],
+        [sys.executable, str(ROOT / "build" / "lib" / "chart-docs"), "--check"],
         capture_output=True,
         text=True,
         check=False,

@@ -25,6 +25,8 @@ sys.path.insert(0, str(GRAFANA))
 import promql  # noqa: E402
 import render  # noqa: E402
 
+pytestmark = pytest.mark.delivery
+
 dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
 panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 targets = [(panel["title"], target) for panel in panels for target in panel["targets"]]

@@ -10,6 +10,8 @@ import pytest
 
 from harness.machine import ROOT
 
+pytestmark = pytest.mark.delivery
+
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 IGNORE = (ROOT / ".dockerignore").read_text()
 PROGRAM = "/usr/bin/payment-latency-api"
@@ -184,7 +186,9 @@ def test_version_is_that_of_the_project():
     assert ("ARG", f"VERSION={project[1]}") in instructions(DOCKERFILE)
 
 
-@pytest.mark.parametrize("script", ["image", "image-rootfs", "image-base", "deps", "unpack-deps"])
+@pytest.mark.parametrize(
+    "script", ["image", "lib/image-rootfs", "lib/image-base", "deps", "lib/unpack-deps"]
+)
 def test_no_script_names_an_architecture(script):
     assert not ARCHITECTURE.search((ROOT / "build" / script).read_text())
 

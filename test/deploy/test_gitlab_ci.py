@@ -9,6 +9,8 @@ import yaml
 
 from harness.machine import ROOT
 
+pytestmark = pytest.mark.delivery
+
 STAGES = ["lint", "test", "image", "chart", "infra"]
 KEYWORDS = {"stages", "variables", "workflow", "default", "include"}
 COMMANDS = {

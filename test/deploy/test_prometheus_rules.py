@@ -11,6 +11,8 @@ from harness.chart import COUNTRIES, SETS, manifests, run
 from harness.machine import BINARY, free_port, wait_until
 from harness.service import API_KEY, environment
 
+pytestmark = pytest.mark.delivery
+
 NAMESPACE, SERVICE = "payments", "payment-latency-api"
 POD = f"{SERVICE}-6b9d7c5f48-xk7lp"
 OWN = f'namespace="{NAMESPACE}",service="{SERVICE}",pod="{POD}"'

@@ -8,6 +8,8 @@ import pytest
 from harness.chart import SETS, manifests, rendered
 from harness.machine import ROOT
 
+pytestmark = pytest.mark.delivery
+
 BINARY_SUFFIXES = {".png", ".jpg", ".gz", ".tgz"}
 ANYWHERE = {
     "private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),

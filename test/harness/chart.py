@@ -26,11 +26,11 @@ REGIONS = {"spain": "eu-south-2", "mexico": "us-east-1", "mexico-mx": "mx-centra
 
 
 def tool(name):
-    """The path of a tool of build/deploy-tools; without it the test is skipped, and says why."""
+    """The path of a tool of build/lib/deploy-tools; without it the test is skipped and says why."""
     path = TOOLS / name
     if not path.exists():
         why = TOOLS.parent / f"{name}.missing"
-        reason = why.read_text().strip() if why.exists() else "build/deploy-tools was not run"
+        reason = why.read_text().strip() if why.exists() else "build/lib/deploy-tools was not run"
         pytest.skip(f"NOT CHECKED: {name} cannot be had: {reason}")
     return str(path)
 

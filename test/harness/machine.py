@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(os.environ.get("PLA_TEST_DIR", ROOT / "out" / "test"))
 BINARY = Path(os.environ.get("PLA_BINARY", ROOT / "out" / "debug" / "payment-latency-api"))
+BUILD = Path(os.environ.get("PLA_BUILD", BINARY.parent))
+"""The build directory the binary is from."""
 SLOW = float(os.environ.get("PLA_SLOW", "1"))
 """Every time limit is multiplied by this: 3 suits a sanitized binary or a loaded machine."""
 

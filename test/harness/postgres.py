@@ -1,97 +1,65 @@
 """A private PostgreSQL: one cluster per test session, in the tests' own directory, on a free port.
 
-Runs as an unprivileged user (PostgreSQL refuses root). Superuser access is by trust, everybody
-else's by password, so that a connection string in a test holds a secret worth not leaking.
+build/lib/pg.sh makes, starts and stops it; nobody logs in without a password, so that a connection
+string in a test holds a secret worth not leaking.
 """
 
 import os
-import pwd
+import re
 import secrets
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
 
-from harness.machine import OUT, free_port, seconds
+from harness.machine import OUT, ROOT
 
+LAUNCHER = ROOT / "build" / "lib" / "pg.sh"
 APP_ROLE = "pay_app"
 APP_PASSWORD = "pw" + secrets.token_hex(12)
-SETTINGS = """
-listen_addresses = '127.0.0.1'
-unix_socket_directories = ''
-max_connections = 120
-shared_buffers = 64MB
-fsync = off
-max_wal_size = 2GB
-autovacuum = off
-log_min_messages = warning
-log_min_error_statement = panic
-"""
-ACCESS = """
-host all postgres 127.0.0.1/32 trust
-host all all      127.0.0.1/32 scram-sha-256
-"""
-
-
-def bin_dir():
-    found = shutil.which("pg_ctl")
-    if found:
-        return Path(found).parent
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    assert versions, "PostgreSQL's server programs are missing: run build/deps"
-    return versions[-1].parent
+SETTINGS = {
+    "max_connections": "120",
+    "shared_buffers": "64MB",
+    "fsync": "off",
+    "max_wal_size": "2GB",
+    "autovacuum": "off",
+    "log_min_messages": "warning",
+    "log_min_error_statement": "panic",
+}
 
 
 class Cluster:
+    """The server keeps its port and its data over stop() and start(), until destroy()."""
+
     def __init__(self):
-        self.port = free_port()
-        self.bin = bin_dir()
-        self.home = _home()
-        self.data = self.home / "data"
+        OUT.mkdir(parents=True, exist_ok=True)
+        self.home = Path(tempfile.mkdtemp(prefix="postgres-", dir=OUT))
+        self.home.chmod(0o755)  # the server's user, which is not root, must get through
+        self.data = self.home / "pgdata"
+        self.port = None
+        self.passwords = {APP_ROLE: APP_PASSWORD}
 
     def create(self):
-        self._run(
-            "initdb",
-            "-D",
-            self.data,
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-locale",
-            "--no-sync",
-        )
-        with open(self.data / "postgresql.conf", "a", encoding="ascii") as settings:
-            settings.write(SETTINGS + f"port = {self.port}\n")
-        (self.data / "pg_hba.conf").write_text(ACCESS, encoding="ascii")
         self.start()
         with self.connect("postgres") as admin:
             admin.execute(f"CREATE ROLE {APP_ROLE} LOGIN PASSWORD '{APP_PASSWORD}'")
 
     def start(self):
-        self._run(
-            "pg_ctl",
-            "-D",
-            self.data,
-            "-w",
-            "-t",
-            int(seconds(30)),
-            "-l",
-            self.home / "postgres.log",
-            "start",
-        )
+        words = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        told = self._run("launch", PG_SETTINGS=words, PG_PORT=str(self.port or ""))
+        settings = dict(re.findall(r"^(\w+)='(.*)'$", told, re.M))
+        self.port = int(settings["PGPORT"])
+        self.passwords["postgres"] = settings["PGPASSWORD"]
 
     def stop(self, mode="fast"):
-        self._run("pg_ctl", "-D", self.data, "-w", "-t", int(seconds(30)), "-m", mode, "stop")
+        self._run("stop", mode)
 
     def destroy(self):
-        if (self.data / "postmaster.pid").exists():
-            self.stop("immediate")
-        shutil.rmtree(self.home)
+        self._run("remove")
+        for file in self.home.iterdir():
+            file.unlink()
+        self.home.rmdir()
 
     def connect(self, database, role="postgres"):
         return psycopg.connect(
@@ -99,48 +67,22 @@ class Cluster:
             port=self.port,
             dbname=database,
             user=role,
-            password=APP_PASSWORD,
+            password=self.passwords[role],
             autocommit=True,
             connect_timeout=10,
         )
 
-    def _run(self, program, *arguments):
-        command = [str(self.bin / program), *map(str, arguments)]
-        if os.geteuid() == 0:
-            command = ["runuser", "-u", "postgres", "--", *command]
-        # The server inherits the descriptors, so its start must not be given a pipe to hold open.
-        with open(self.home / "commands.log", "ab") as log:
-            done = subprocess.run(
-                command,
-                cwd=self.home,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                check=False,
-            )
-        assert done.returncode == 0, f"{program} failed: see {self.home}/commands.log"
-
-
-def _home():
-    """A directory that the server's user may enter: below OUT, or in the system's temporary one."""
-    OUT.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="postgres-", dir=OUT))
-    if os.geteuid() != 0:
-        return home
-    user = pwd.getpwnam("postgres")
-    os.chown(home, user.pw_uid, user.pw_gid)
-    reachable = (
-        subprocess.run(
-            ["runuser", "-u", "postgres", "--", "test", "-w", str(home)], check=False
-        ).returncode
-        == 0
-    )
-    if reachable:
-        return home
-    home.rmdir()
-    home = Path(tempfile.mkdtemp(prefix="payment-latency-api-"))
-    os.chown(home, user.pw_uid, user.pw_gid)
-    return home
+    def _run(self, verb, *words, **settings):
+        done = subprocess.run(
+            [LAUNCHER, verb, self.home, *words],
+            env=os.environ | settings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{LAUNCHER.name} {verb}: {done.stderr}"
+        return done.stdout
 
 
 class Database:
@@ -158,8 +100,8 @@ class Database:
         return self.cluster.connect(self.name, role)
 
     def url(self, role=APP_ROLE, port=None):
-        password = f":{APP_PASSWORD}" if role == APP_ROLE else ""
-        return f"postgresql://{role}{password}@127.0.0.1:{port or self.cluster.port}/{self.name}"
+        login = f"{role}:{self.cluster.passwords[role]}"
+        return f"postgresql://{login}@127.0.0.1:{port or self.cluster.port}/{self.name}"
 
     def run(self, sql, *values):
         with self.connect() as connection:

@@ -57,6 +57,15 @@ def run_command(*arguments, settings=None, limit=20.0):
     return done
 
 
+def migrate(database, region=REGION):
+    """Brings the schema of this database up to date, as its superuser."""
+    done = run_command(
+        "migrate",
+        settings={"DATABASE_URL": database.url("postgres"), "REGION": region, "ENVIRONMENT": "dev"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
 class Service:
     def __init__(self, database_url, settings=None):
         self.port = free_port()

@@ -17,6 +17,8 @@ from control import Emulator, make_tools  # noqa: E402
 
 from apply import ENVIRONMENTS, KINDS, Missing, Run, store_of  # noqa: E402
 
+pytestmark = pytest.mark.infra
+
 
 @pytest.fixture(scope="module")
 def runs():

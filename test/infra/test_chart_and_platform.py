@@ -8,6 +8,8 @@ import pytest
 
 from harness.machine import ROOT
 
+pytestmark = pytest.mark.delivery
+
 CHART = ROOT / "deploy" / "helm" / "payment-latency-api"
 INFRA = ROOT / "infra"
 COUNTRIES = {"spain": "es", "mexico": "mx"}

@@ -10,6 +10,8 @@ import pytest
 from harness.machine import ROOT
 from harness.service import run_command
 
+pytestmark = pytest.mark.delivery
+
 ADR = ROOT / "adr"
 CHART = ROOT / "deploy" / "helm" / "payment-latency-api"
 ROOMS = "core pool http build deploy infra adr test".split()

@@ -13,6 +13,8 @@ from harness.payments import SEED
 from harness.postgres import APP_ROLE, Database
 from harness.service import REGION, run_command
 
+pytestmark = pytest.mark.delivery
+
 SCRIPT = ROOT / "adr" / "runbook-ledger-audit.sql"
 DAMAGE = importlib.import_module("integration.test_invariants").DAMAGE
 BROKEN = 3

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "emulator"))
 
 from control import OUT, ROOT, make_venv  # noqa: E402
 
+pytestmark = pytest.mark.infra
+
 HERE = Path(__file__).resolve().parent
 INFRA = ROOT / "infra"
 TFLINT = OUT / "tools" / "bin" / "tflint"

@@ -23,8 +23,13 @@ sys.path.insert(0, str(HERE))
 
 from working_copy import INFRA, STUBS, Copy, Failed, Missing, folders, plugin_mirrors  # noqa: E402
 
+pytestmark = pytest.mark.delivery
+
 COUNTRIES = {"spain": ("eu-south-2", "111122223333"), "mexico": ("us-east-1", "444455556666")}
 LEAST_ASSERTIONS = 25
+PUBLIC_MODULE = re.compile(
+    r'source\s*=\s*"terraform-aws-modules/([a-z-]+)/aws(?:"|//)[^\n]*\n\s*version\s*=\s*"([^"]+)"'
+)
 
 
 def with_tests():
@@ -88,15 +93,31 @@ def test_fmt(capsys):
         )
 
 
-def test_what_stands_in_for_what(copy_of, capsys):
-    terraform = copy_of(FOLDERS[0]).terraform
+def test_terraform_is_a_version_that_every_root_allows(copy_of, capsys):
+    version = copy_of(FOLDERS[0]).terraform.version()
     with capsys.disabled():
         print(
-            f"\n   real: terraform {terraform.version()}, provider hashicorp/aws from"
-            f" {'a local mirror' if plugin_mirrors() else 'the registry'};"
-            "\n   AWS: mocked by terraform test; public modules: contract stubs of"
-            f" {', '.join(sorted('/'.join(p.relative_to(STUBS).parts) for p in STUBS.glob('*/*')))}"
+            f"\n   real: terraform {version}, provider hashicorp/aws from"
+            f" {'a local mirror' if plugin_mirrors() else 'the registry'}; AWS is mocked"
         )
+    major_minor = tuple(map(int, version.split(".")[:2]))
+    for name in FOLDERS:
+        text = "".join(file.read_text() for file in (INFRA / name).glob("*.tf"))
+        bounds = re.search(r'required_version = ">= (\d+)\.(\d+)\.0, < (\d+)\.0\.0"', text)
+        least, last = (int(bounds[1]), int(bounds[2])), (int(bounds[3]), 0)
+        assert least <= major_minor < last, name
+
+
+def test_what_stands_in_for_what():
+    """Every public module that is asked for has a stub, of just that version; no stub is idle."""
+    text = "\n".join(
+        file.read_text() for file in INFRA.rglob("*.tf") if ".terraform" not in file.parts
+    )
+    asked = PUBLIC_MODULE.findall(text)
+
+    assert len(asked) == text.count('"terraform-aws-modules/'), "one names no version"
+    stubs = {path.relative_to(STUBS).as_posix() for path in STUBS.glob("*/*")}
+    assert {f"{name}/{version}" for name, version in asked} == stubs
 
 
 @pytest.mark.parametrize("name", FOLDERS)

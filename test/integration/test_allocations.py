@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.machine import BINARY
+from harness.machine import BUILD
 from harness.service import API_KEY, SIMULATE, Service
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 import allocations  # noqa: E402  (lies in test/bench)
 
-LIBRARY = BINARY.parent / "test" / "bench" / "liballoc_count.so"
+LIBRARY = BUILD / "test" / "bench" / "liballoc_count.so"
 CONNECTIONS = 8
 WARM_REQUESTS = 200
 REQUESTS = 1000

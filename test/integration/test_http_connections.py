@@ -229,12 +229,26 @@ def test_client_that_never_reads_is_dropped(hasty_service):
         )
 
 
-def test_connections_over_the_limit_do_not_harm_and_leave_no_trace(hasty_service):
-    crowd = [hasty_service.connect() for _ in range(60)]
+def test_connections_over_the_limit_do_not_harm_and_leave_no_trace(start_service):
+    """They wait until others have left; nobody is refused."""
+    service = start_service({"HTTP_CONN_MAX": 24, "HTTP_ACTIVE_MAX": 24})
+    before = service.metrics()
+
+    crowd = [service.connect() for _ in range(60)]
+    for connection in crowd:
+        connection.send(request_bytes("GET", "/livez", [("Connection", "close")]))
+    statuses = [connection.response().status for connection in crowd]
     for connection in crowd:
         connection.close()
 
-    wait_until(hasty_service.alive)
+    assert statuses == [200] * 60
+    after = wait_until(lambda: only_asker(service.metrics()))
+    assert after.value("http_accept_pauses_total") > before.value("http_accept_pauses_total")
+    assert after.value("process_open_fds") <= before.value("process_open_fds")
+
+
+def only_asker(metrics):
+    return metrics if metrics.value("http_connections") <= 1 else None
 
 
 def test_reset_at_any_point_leaves_no_descriptor(hasty_service):

@@ -1,6 +1,6 @@
 """One control plane for the session, and namespaces as Argo CD makes them.
 
-Only build/test deploy runs these tests: build/kube-tools must have made the programs.
+Only build/test deploy runs these tests: build/lib/kube-tools must have made the programs.
 """
 
 import json

@@ -6,6 +6,8 @@ from deploy.kube.chart import ARGOCD, COUNTRIES, changed, render
 from deploy.kube.cluster import SCHEMAS
 from deploy.kube.schemas import LOCATION
 
+pytestmark = pytest.mark.deploy
+
 TAKEN = (200, 201)
 RESTRICTED = "pod-security.kubernetes.io/enforce"
 

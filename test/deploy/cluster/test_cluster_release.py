@@ -10,6 +10,8 @@ import pytest
 
 from deploy.kube.chart import CHART, COUNTRIES, RELEASE
 
+pytestmark = pytest.mark.deploy
+
 
 def serves(pod):
     conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}

@@ -1,7 +1,7 @@
 """A Kubernetes control plane on loopback: etcd and the API server, with an authority of its own.
 
 With workloads: controller manager, scheduler, and kwok with three nodes, so that pods are scheduled
-and become Ready, though nothing runs. `build/kube-tools` makes the programs.
+and become Ready, though nothing runs. `build/lib/kube-tools` makes the programs.
 
 By hand: python3 test/deploy/kube/cluster.py start DIRECTORY [--workloads], then
 KUBECONFIG=DIRECTORY/kubeconfig kubectl .., then python3 test/deploy/kube/cluster.py stop DIRECTORY.
@@ -47,9 +47,9 @@ contexts:
 
 
 def tool(name):
-    """A program that build/deploy-tools put in out/tools/bin, or else the machine's own."""
+    """A program that build/lib/deploy-tools put in out/tools/bin, or else the machine's own."""
     found = shutil.which(name, path=str(TOOLS / "bin")) or shutil.which(name)
-    assert found, f"{name} is missing: run build/deploy-tools"
+    assert found, f"{name} is missing: run build/lib/deploy-tools"
     return found
 
 
@@ -203,9 +203,9 @@ class Cluster:
         self.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
 
     def install_definitions(self):
-        """The custom resource definitions of build/kube-tools, until the server serves them."""
+        """The custom resource definitions of build/lib/kube-tools, until the server serves them."""
         files = sorted(CRDS.glob("*.yaml"))
-        assert files, f"{CRDS} is empty: run build/kube-tools"
+        assert files, f"{CRDS} is empty: run build/lib/kube-tools"
         for file in files:  # too large for the annotation of a client-side apply
             self.kubectl("apply", "--server-side", "-f", str(file))
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")

@@ -1,5 +1,5 @@
 -- Demo data for build/run and the tests; never in the binary, never in production.
--- psql -v ON_ERROR_STOP=1 -v region=eu-south-2 -f build/demo.sql, after migrate, as the owner.
+-- psql -v ON_ERROR_STOP=1 -v region=eu-south-2 -f build/lib/demo.sql, after migrate, as the owner.
 -- Does nothing when wallets are there. us-east-1 and mx-central-1 get Mexico's program, every other
 -- region Spain's, under its own name. Limits are far away, so that load runs into none of them.
 \set QUIET on

@@ -1,7 +1,7 @@
-# Shared helpers of the scripts in build/; sourced, never run.
+# Shared helpers of the scripts in build/ and build/lib/; sourced, never run.
 # shellcheck shell=bash disable=SC2034
 
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 OUT=$ROOT/out
 BINARY_NAME=payment-latency-api
 
@@ -76,12 +76,16 @@ archive_of() {
 # --- a private PostgreSQL -------------------------------------------------------------------------
 # Files of a cluster kept in DIR: pgdata (directory or link), postgres.log, pg.env (mode 0600).
 
-# The newest installed server, or the one that made the data directory $1.
+# The newest installed server, or the one that made the data directory $1; elsewhere than on Debian, that of PATH.
 pg_bin_dir() {
-    local version='*'
+    local version='*' found
     if [ -n "${1:-}" ]; then version=$(pg_as cat "$1/PG_VERSION"); fi
     # shellcheck disable=SC2086  # the pattern must expand
-    find /usr/lib/postgresql/$version/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1
+    found=$(find /usr/lib/postgresql/$version/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
+    if [ -z "$found" ] && [ ! -d /usr/lib/postgresql ]; then
+        found=$(command -v pg_ctl) && found=$(dirname "$found")
+    fi
+    printf '%s' "$found"
 }
 
 # PostgreSQL refuses to run as root; then it runs as this user.
@@ -166,8 +170,16 @@ CREATE DATABASE pay OWNER pay_owner;
 SQL
 }
 
-# pg_start DIR: makes what is missing, starts it, writes DIR/pg.env. PG_FAST=1 gives up durability.
+# pg_start DIR: makes what is missing, starts it, writes DIR/pg.env.
 pg_start() {
+    pg_launch "$1"
+    pg_make_database
+    pg_write_urls "$1"
+}
+
+# pg_launch DIR: the server alone, without the database pay; DIR/pg.env then says how to be its superuser.
+# PG_SETTINGS: further `-c name=value`; PG_PORT: this port, not a free one.
+pg_launch() {
     local dir=$1 data bin port settings
     mkdir -p "$dir"
     dir=$(cd "$dir" && pwd)
@@ -177,17 +189,15 @@ pg_start() {
     data=$(readlink -f "$dir/pgdata") bin=$(pg_bin_dir "$data")
     [ -n "$bin" ] || die "the data in $data is of PostgreSQL $(pg_as cat "$data/PG_VERSION"), which is not installed" \
         "install that version, or remove $dir"
-    ! pg_is_running "$data" || die "PostgreSQL is running already on $data" "stop it with build/pg.sh stop $dir"
+    ! pg_is_running "$data" || die "PostgreSQL is running already on $data" "stop it with build/lib/pg.sh stop $dir"
     settings="-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=256MB -c max_connections=100"
-    [ -z "${PG_FAST:-}" ] ||
-        settings+=" -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    settings+=" ${PG_SETTINGS:-}"
     for _ in 1 2 3 4 5; do # another process may take the port meanwhile
-        port=$(free_port)
+        port=${PG_PORT:-$(free_port)}
         if pg_as "$bin/pg_ctl" -D "$data" -l "$data/postgres.log" -s -w -t 60 -o "-p $port $settings" start >/dev/null 2>&1; then
             export -n PGHOST PGPORT PGUSER PGPASSWORD PGDATA
-            PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGDATA=$data
-            pg_make_database
-            pg_write_env "$dir" "$bin"
+            PGHOST=127.0.0.1 PGPORT=$port PGUSER=postgres PGDATA=$data PGBIN=$bin
+            pg_write_env "$dir"
             return
         fi
     done
@@ -196,34 +206,39 @@ pg_start() {
 }
 
 pg_write_env() {
-    local address="127.0.0.1:$PGPORT/pay?sslmode=disable"
     (umask 077 && cat >"$1/pg.env" <<EOF_ENV
 PGHOST='$PGHOST'
 PGPORT='$PGPORT'
 PGUSER='$PGUSER'
 PGPASSWORD='$PGPASSWORD'
 PGDATA='$PGDATA'
-PGBIN='$2'
+PGBIN='$PGBIN'
+EOF_ENV
+    )
+}
+
+pg_write_urls() {
+    local address="127.0.0.1:$PGPORT/pay?sslmode=disable"
+    cat >>"$1/pg.env" <<EOF_ENV
 DATABASE_URL='postgresql://pay_service:$SERVICE_PASSWORD@$address'
 DATABASE_OWNER_URL='postgresql://pay_owner:$OWNER_PASSWORD@$address'
 EOF_ENV
-    )
     # shellcheck disable=SC1091  # just written
     . "$1/pg.env"
 }
 
-# pg_stop DIR: in order, and only when it is ours.
+# pg_stop DIR [MODE]: in order (fast), and only when it is ours.
 pg_stop() {
     local data
     data=$(readlink -f "$1/pgdata") || return 0
     pg_is_running "$data" || return 0
-    pg_as "$(pg_bin_dir "$data")/pg_ctl" -D "$data" -s -w -t 60 -m fast stop
+    pg_as "$(pg_bin_dir "$data")/pg_ctl" -D "$data" -s -w -t 60 -m "${2:-fast}" stop
 }
 
 # pg_remove DIR: stops it and deletes its data, wherever that is.
 pg_remove() {
     local data parent
-    pg_stop "$1"
+    pg_stop "$1" immediate
     data=$(readlink -f "$1/pgdata" 2>/dev/null) || data=''
     if [ -L "$1/pgdata" ] && [ -n "$data" ]; then
         parent=$(dirname "$data")

@@ -1,8 +1,38 @@
--- Second half of a hold: decide on the locked rows only, claim the keys and record the decisions, move
--- money where our own row went in, write the ledger. Only RETURNING carries data from step to step, so
--- the order is fixed. '-1' is a wallet that exists but was locked by somebody else: come back alone.
--- '68' is a budget that was over when the lock was had: nothing is written.
+-- Holds: one statement, one commit; exactly one row per request, matched by n. Two statements from one text:
+-- variant hold_batch: lock = SKIP LOCKED
+-- variant hold_one: lock =
+-- hold_batch takes many and never waits for a wallet: one that somebody else has locked comes back as 'busy'
+-- and is sent again alone. hold_one takes one (arrays of one), waits, bounded by lock_timeout, and never
+-- answers 'busy'.
+--
+-- $1 txn uuid[] $2 client int4[] $3 key text[] $4 fingerprint bytea[] $5 wallet int8[] $6 amount int8[]
+-- $7 currency text[] $8 mcc int4[] $9 country text[] $10 elapsed_us int4[] $11 budget_us int4[], all of one
+-- length; $12 region text. The caller guarantees: all wallets differ, all (client, key) differ.
+-- Wallets are locked in id order and keys claimed in key order, so no cycle of waits is possible.
+--
+-- Decided before (prev), else lock the wallet (w) and decide on the locked row only (d), claim the key and
+-- record the decision (ins), move money where our own row went in (mine, upd), write the ledger (led). Only
+-- RETURNING carries data from step to step, so the order is fixed.
+WITH req AS MATERIALIZED (
+  SELECT r.*, $12::text AS region
+    FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
+                $9::text[], $10::int4[], $11::int4[])
+         WITH ORDINALITY AS r(txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency, mcc,
+                              country, elapsed_us, budget_us, n)
+), prev AS MATERIALIZED (
+  -- OFFSET 0 keeps the planner from a hash join over the whole table, which it takes while the table is
+  -- empty and then keeps in the generic plan.
+  SELECT r.n, s.* FROM req r
+   CROSS JOIN LATERAL (SELECT x.* FROM pay.simulation x
+                        WHERE x.client_id = r.client_id AND x.idem_key = r.idem_key OFFSET 0) s
+), w AS MATERIALIZED (
+  SELECT w.* FROM pay.wallet w
+   WHERE w.wallet_id = ANY (ARRAY(SELECT r.wallet_id FROM req r
+                                   WHERE NOT EXISTS (SELECT 1 FROM prev WHERE prev.n = r.n)))
+   ORDER BY w.wallet_id FOR NO KEY UPDATE {{lock}}
 ), d AS MATERIALIZED (
+  -- '68': the budget was over when the lock was had, nothing is written. '-1': a wallet that exists but was
+  -- locked by somebody else, come back alone.
   SELECT r.*, w.balance, w.version, p.clearing_account, t.today, c.day_spent, c.day_count, c.month_spent,
     (CASE WHEN clock_timestamp() - statement_timestamp() > r.budget_us * interval '1 microsecond' THEN '68'
           WHEN w.wallet_id IS NULL AND EXISTS (SELECT 1 FROM pay.wallet x WHERE x.wallet_id = r.wallet_id)
