@@ -48,7 +48,8 @@ def names_in(target):
 
 
 def grouped_by(target):
-    return {label for by in re.findall(r"\bby \(([^)]*)\)", target["expr"]) for label in by.split(", ")}
+    lists = re.findall(r"\bby \(([^)]*)\)", target["expr"])
+    return {label for one in lists for label in one.split(", ")}
 
 
 @pytest.fixture(scope="module")
