@@ -203,7 +203,7 @@ def expression(target, dashboard, window=f"{RATE_S}s"):
 
 
 def lines_of(panel, dashboard, prometheus, start, end):
-    """{legend: [number at each second]}, in order of appearance; what is never there is left out."""
+    """{legend: [number at each second]}, in order of appearance, without what is always zero."""
     lines = {}
     for target in panel["targets"]:
         answer = prometheus.query_range(expression(target, dashboard), start, end)
