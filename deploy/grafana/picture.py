@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import os
+import pwd
 import random
 import re
 import shlex
@@ -84,8 +85,11 @@ class Service:
     def revive_database(self):
         """As it was started, so at the address it had; build/run --stop ends it."""
         command = shlex.split((self.data / "postmaster.opts").read_text(encoding="utf-8"))
-        owner = {"user": self.data.owner(), "extra_groups": []} if os.geteuid() == 0 else {}
-        subprocess.Popen(command, cwd="/", start_new_session=True, **QUIET, **owner)
+        as_owner = {}
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(self.data.owner())
+            as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        subprocess.Popen(command, cwd="/", start_new_session=True, **QUIET, **as_owner)
 
     def wrk(self, seconds, callers, *words):
         command = [tool("wrk"), "-t1", f"-c{callers}", f"-d{seconds}s", *words]
