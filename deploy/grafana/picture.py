@@ -1,328 +1,300 @@
-"""Draws panels as one SVG, readable on light and dark pages. Knows nothing of Prometheus."""
+#!/usr/bin/python3
+"""deploy/grafana/picture.py [OUT.svg] - makes dashboard.svg anew, from a run of one minute.
 
+build/run starts the release and its PostgreSQL; callers, wrk and an outage of the database keep it
+busy; Prometheus scrapes it every second and then answers the queries of the dashboard's JSON;
+matplotlib draws the answers. All on the loopback. Let nothing else run: it would be in the picture.
+
+Needs Debian's prometheus (or its binary in out/tools/bin), wrk and python3-matplotlib.
+"""
+
+import contextlib
+import importlib.util
+import io
+import itertools
+import json
 import math
-from dataclasses import dataclass, field
-from html import escape
+import os
+import pwd
+import random
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from pathlib import Path
 
-WIDTH, MARGIN, GAP, COLUMNS = 1180, 24, 20, 2
-HEADER_H, PANEL_H, PLOT_TOP, PLOT_H, AXIS_W = 74, 276, 52, 142, 58
-PANEL_W = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) / COLUMNS
-PLOT_W = PANEL_W - AXIS_W - 16
-LEGEND_MAX = 8
-LETTER_W = 6.8  # of the legend, on average
-HEAT_LEVELS = 6
-
-# name: (on light, on dark)
-COLORS = {
-    "green": ("#2b8a3e", "#6fd08c"),
-    "blue": ("#1f6fc4", "#6cb2ff"),
-    "orange": ("#d9730d", "#ffab5e"),
-    "red": ("#c92a2a", "#ff8080"),
-    "purple": ("#7a3fb8", "#c59bff"),
-    "yellow": ("#b58900", "#f2d24b"),
-    "teal": ("#0b7f86", "#57d0d6"),
-    "grey": ("#6b7280", "#a3abb8"),
-    "pink": ("#c2327f", "#ff8fc4"),
-    "brown": ("#8a5a2b", "#d6a878"),
-    "light-green": ("#82c91e", "#b8e86b"),
-    "light-blue": ("#74b3ec", "#a9d4ff"),
-    "light-purple": ("#b393dd", "#dfcaff"),
-    "dark-red": ("#7d1a1a", "#e05252"),
-}
-PALETTE = ["teal", "purple", "orange", "blue", "pink", "brown", "yellow", "green", "red", "grey"]
-STYLE = """text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
-.h1{font-size:22px;font-weight:650}.h2{font-size:15px;font-weight:600}.sub,.tick,.key{font-size:12px}
-.mark{font-size:10.5px}.grid,.when,.limit,.line{fill:none}.when{stroke-dasharray:2 3;opacity:.6}
-.limit{stroke-dasharray:6 4}.line{stroke-width:1.7;stroke-linejoin:round}.area{opacity:.82}
-.end{text-anchor:end}.mid{text-anchor:middle}"""
-PAGE = {  # what: (on light, on dark)
-    "text": ("fill:#1b2430", "fill:#e6e9ee"),
-    ".sub,.tick,.key,.mark": ("fill:#5b6675", "fill:#a3abb8"),
-    ".page": ("fill:#f6f7f9", "fill:#0f1419"),
-    ".card": ("fill:#fff;stroke:#dfe3e8", "fill:#171d25;stroke:#2a323d"),
-    ".grid": ("stroke:#dfe3e8", "stroke:#2a323d"),
-    ".when": ("stroke:#5b6675", "stroke:#a3abb8"),
-    ".limit": ("stroke:#c92a2a", "stroke:#ff8080"),
-    ".heat": ("fill:#1257a6", "fill:#6cb2ff"),
-}
-
-
-@dataclass
-class Panel:
-    kind: str  # heatmap, line or bars
-    title: str
-    unit: str
-    lines: dict  # legend: numbers or None, one per moment
-    stacked: bool = False
-    stepped: bool = False
-    log: bool = False
-    colors: dict = field(default_factory=dict)
-    threshold: float = None
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+DASHBOARD = HERE.parent / "helm/payment-latency-api/dashboards/payment-latency.json"
+SIMULATE = "/api/payment/simulate"
+PANELS = [
+    "Latency heat map",
+    "Latency p50, p99, p99.9",
+    "Requests by status",
+    "Refusals by reason",
+    "Batch size",
+    "Waiting and in flight",
+    "Statement p99 by kind",
+    "Pool slots by state",
+    "Connections ended, by reason",
+    "Decisions by response code",
+    "Idempotency",
+    "CPU and loop",
+]
+RATE_S = 5  # of $__rate_interval
+CALLERS = 8
+START_S = 30
+PAUSE_S = 0.05  # at most, between two requests of a caller
+UNITS = {"s": "s", "reqps": "1/s", "percentunit": "share of one core"}
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+COLORS = {"yellow": "goldenrod", "lightpurple": "plum", "purple": "darkviolet"}
 
 
-def number_text(value):
-    """Three digits at most, with k or M."""
-    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.3g}"
+def tool(name):
+    path = shutil.which(name, path=f"{os.environ['PATH']}:{ROOT / 'out/tools/bin'}")
+    return path or sys.exit(f"picture: {name} is missing: apt-get install {name}")
 
 
-def unit_text(value, unit):
-    if unit == "s":
-        if value == 0:
-            return "0"
-        if value < 0.001:
-            return f"{value * 1e6:.3g} µs"
-        return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
-    if unit == "percentunit":
-        return f"{value * 100:.3g} %"
-    if unit == "bytes":
-        return f"{value / 2**20:.3g} MiB"
-    return number_text(value) + ("/s" if unit in ("reqps", "cps") else "")
+class Service:
+    """build/run's service: its address, its key, and the switch of its database."""
+
+    def __init__(self):
+        subprocess.run(
+            [ROOT / "build/run", "--detach", "--fresh"],
+            env={**os.environ, "PORT": "0", "BIND_ADDRESS": "127.0.0.1"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        lines = shlex.split((ROOT / "out/run/env").read_text(encoding="utf-8"))
+        env = dict(line.split("=", 1) for line in lines)
+        self.url, self.key, self.data = env["BASE_URL"], env["API_SECRET_KEY"], Path(env["PGDATA"])
+
+    def kill_database(self):
+        pid = int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        os.kill(pid, signal.SIGQUIT)  # PostgreSQL's immediate shutdown
+
+    def revive_database(self):
+        """As it was started, so at the address it had; build/run --stop ends it."""
+        command = shlex.split((self.data / "postmaster.opts").read_text(encoding="utf-8"))
+        as_owner = {}
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(self.data.owner())
+            as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+        subprocess.Popen(command, cwd="/", start_new_session=True, **QUIET, **as_owner)
+
+    def wrk(self, seconds, callers, *words):
+        command = [tool("wrk"), "-t1", f"-c{callers}", f"-d{seconds}s", *words]
+        command += ["-H", f"X-API-Key: {self.key}", self.url + SIMULATE]
+        return subprocess.Popen(command, **QUIET)
 
 
-def nice_ticks(top):
-    step = 10 ** math.floor(math.log10(top / 4)) if top > 0 else 1
-    step *= next((m for m in (1, 2, 2.5, 5, 10) if top / (step * m) <= 4.2), 10)
-    return [i * step for i in range(int(top / step + 1e-9) + 1)]
+def call_until(end, service, seed):
+    """A caller: holds, repeats, reused keys, declines, errors. Failures are part of the run."""
+    chance = random.Random(seed)
 
+    def call(query="", body=None, **headers):
+        fields = {"X-API-Key": service.key, "Content-Type": "application/json", **headers}
+        request = urllib.request.Request(service.url + SIMULATE + query, body, fields)
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(request, timeout=2).close()
 
-class _Scale:
-    """Numbers to heights inside the plot, linear from 0 or logarithmic."""
+    def hold(*amounts, wallet=None, mcc="5812"):
+        """One hold for each amount, all with the same key."""
+        key, wallet = uuid.uuid4().hex, wallet or chance.randrange(2, 100_000)
+        for amount in amounts:
+            body = {"wallet_id": f"wal_{wallet}", "amount": amount, "currency": "EUR"}
+            body["merchant"] = {"mcc": mcc, "country": "ES"}
+            call(body=json.dumps(body).encode(), **{"Idempotency-Key": key})
 
-    def __init__(self, panel, tops):
-        positive = [n for n in tops if n is not None and n > 0]
-        if panel.threshold:
-            positive.append(panel.threshold)
-        self.log = panel.log
-        if self.log:
-            self.low = math.floor(math.log10(min(positive, default=1)))
-            self.high = max(math.ceil(math.log10(max(positive, default=10))), self.low + 1)
-            self.ticks = [10.0**i for i in range(self.low, self.high + 1)]
-        else:
-            self.top = max(positive, default=1) * 1.06
-            self.ticks = nice_ticks(self.top)
-
-    def y(self, number):
-        if self.log:
-            at = (math.log10(max(number, 10.0**self.low)) - self.low) / (self.high - self.low)
-        else:
-            at = number / self.top
-        return PLOT_H * (1 - min(max(at, 0.0), 1.0))
-
-
-def _fixed(number):
-    return f"{number:.1f}".rstrip("0").rstrip(".")
-
-
-def _path(points):
-    return "M" + "L".join(f"{_fixed(x)} {_fixed(y)}" for x, y in points)
-
-
-def _runs(numbers):
-    """Stretches of indexes that have a number."""
-    run = []
-    for index, number in enumerate(numbers):
-        if number is not None:
-            run.append(index)
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run
-
-
-class _Drawing:
-    def __init__(self, panel, moments, marks):
-        self.panel = panel
-        self.moments = moments
-        self.marks = marks
-        self.span = moments[-1]
-        self.parts = []
-
-    def x(self, moment):
-        return PLOT_W * moment / self.span
-
-    def add(self, text):
-        self.parts.append(text)
-
-    def whole(self, left, top):
-        self.add(f'<g transform="translate({left:g} {top:g})">')
-        self.add(f'<rect class="card" width="{PANEL_W:g}" height="{PANEL_H}" rx="8"/>')
-        self.add(f'<text class="h2" x="14" y="25">{escape(self.panel.title)}</text>')
-        self.add(f'<g transform="translate({AXIS_W} {PLOT_TOP})">')
-        drawn = self.heatmap() if self.panel.kind == "heatmap" else self.chart()
-        self.time_axis()
-        self.add("</g>")
-        self.legend(drawn)
-        self.add("</g>")
-        return "\n".join(self.parts)
-
-    def time_axis(self):
-        for moment in range(0, int(self.span) + 1, 30):
-            x = _fixed(self.x(moment))
-            self.add(f'<text class="tick mid" x="{x}" y="{PLOT_H + 17}">{moment} s</text>')
-        for moment, text in self.marks:
-            x = _fixed(self.x(moment))
-            self.add(f'<path class="when" d="M{x} -3V{PLOT_H}"/>')
-            self.add(f'<text class="mark" x="{x}" y="-7">{escape(text)}</text>')
-
-    def grid(self, ticks):
-        for y, text in ticks:
-            self.add(f'<path class="grid" d="M0 {_fixed(y)}H{PLOT_W:g}"/>')
-            self.add(f'<text class="tick end" x="-7" y="{_fixed(y + 4)}">{text}</text>')
-
-    def chart(self):
-        """Returns [(legend, colour, largest number)] of what it drew."""
-        shown = {
-            name: numbers
-            for name, numbers in self.panel.lines.items()
-            if max((n for n in numbers if n is not None), default=0) > 0
-        }
-        tops = [n for numbers in shown.values() for n in numbers]
-        if self.panel.stacked:
-            tops = [sum(n or 0 for n in column) for column in zip(*shown.values(), strict=True)]
-        scale = _Scale(self.panel, tops)
-        self.grid([(scale.y(tick), unit_text(tick, self.panel.unit)) for tick in scale.ticks])
-        palette = [c for c in PALETTE if c not in self.panel.colors.values()] + PALETTE
-        drawn, base = [], [0.0] * len(self.moments)
-        for name, numbers in shown.items():
-            color = self.panel.colors.get(name) or palette.pop(0)
-            if self.panel.kind == "bars":
-                self.bars(color, numbers, base, scale)
-            elif self.panel.stacked:
-                self.area(color, numbers, base, scale)
-            else:
-                self.line(color, numbers, scale)
-            drawn.append((name, color, max(n for n in numbers if n is not None)))
-        if self.panel.threshold:
-            y = _fixed(scale.y(self.panel.threshold))
-            self.add(f'<path class="limit" d="M0 {y}H{PLOT_W:g}"/>')
-        return drawn
-
-    def points(self, indexes, numbers, scale):
-        found = []
-        for index in indexes:
-            x, y = self.x(self.moments[index]), scale.y(numbers[index])
-            if self.panel.stepped and found:
-                found.append((x, found[-1][1]))
-            found.append((x, y))
-        return found
-
-    def line(self, color, numbers, scale):
-        if scale.log:  # nothing is not a small number
-            numbers = [n if n else None for n in numbers]
-        d = "".join(_path(self.points(run, numbers, scale)) for run in _runs(numbers))
-        self.add(f'<path class="line s-{color}" d="{d}"/>')
-
-    def area(self, color, numbers, base, scale):
-        indexes = range(len(numbers))
-        lower = self.points(indexes, base, scale)
-        for index in indexes:
-            base[index] += numbers[index] or 0
-        upper = self.points(indexes, base, scale)
-        self.add(f'<path class="area f-{color}" d="{_path(upper + lower[::-1])}Z"/>')
-
-    def bars(self, color, numbers, base, scale):
-        width = PLOT_W / len(self.moments) * 0.8
-        d = ""
-        for index, number in enumerate(numbers):
-            if number:
-                low, high = scale.y(base[index]), scale.y(base[index] + number)
-                x = self.x(self.moments[index]) - width / 2
-                d += f"M{_fixed(x)} {_fixed(high)}h{_fixed(width)}V{_fixed(low)}h-{_fixed(width)}z"
-                base[index] += number
-        self.add(f'<path class="area f-{color}" d="{d}"/>')
-
-    def heatmap(self):
-        """One column a moment, one row a bucket; the darker, the more requests of that moment's."""
-        edges = sorted(self.panel.lines, key=lambda le: float(le.replace("+Inf", "inf")))
-        columns = list(zip(*(self.panel.lines[le] for le in edges), strict=True))
-        cells_by_column = [self.cells(column) for column in columns]
-        used = [i for i in range(len(edges)) if any(cells[i] > 0 for cells in cells_by_column)]
-        rows = used[-1] + 2 if used else 1  # one empty row above
-        rows = min(max(rows, edges.index("0.15") + 1 if "0.15" in edges else 1), len(edges))
-        height, width = PLOT_H / rows, PLOT_W / len(self.moments)
-        levels = [""] * HEAT_LEVELS
-        for index, cells in enumerate(cells_by_column):
-            total = sum(cells)
-            for row, count in enumerate(cells[:rows]):
-                if count > 0 and total > 0:
-                    level = min(int((count / total) ** 0.4 * HEAT_LEVELS), HEAT_LEVELS - 1)
-                    x, y = self.x(self.moments[index]) - width, PLOT_H - (row + 1) * height
-                    levels[level] += f"M{_fixed(x)} {_fixed(y + 0.4)}h{_fixed(width - 0.6)}"
-                    levels[level] += f"v{_fixed(height - 0.8)}h-{_fixed(width - 0.6)}z"
-        ticks = []
-        for row in range(rows):
-            if edges[row] in ("0.001", "0.005", "0.025", "0.1", "0.5", "2.5", "10"):
-                ticks.append((PLOT_H - (row + 1) * height, unit_text(float(edges[row]), "s")))
-        self.grid([(PLOT_H, "0"), *ticks])
-        for level, d in enumerate(levels):
-            self.add(f'<path class="heat" opacity="{(level + 1) / HEAT_LEVELS:.2f}" d="{d}"/>')
-        if "0.1" in edges[:rows]:
-            y = _fixed(PLOT_H - (edges.index("0.1") + 1) * height)
-            self.add(f'<path class="limit" d="M0 {y}H{PLOT_W:g}"/>')
-        return []
-
-    @staticmethod
-    def cells(column):
-        counts = [number or 0.0 for number in column]
-        return [max(0.0, high - low) for low, high in zip([0.0, *counts], counts, strict=False)]
-
-    def legend(self, drawn):
-        top = PLOT_TOP + PLOT_H + 38
-        if self.panel.kind == "heatmap":
-            self.add(
-                f'<text class="key" x="14" y="{top}">share of the requests of a moment:</text>'
-            )
-            for level in range(HEAT_LEVELS):
-                opacity = (level + 1) / HEAT_LEVELS
-                at = f'x="{234 + level * 22}" y="{top - 10}" width="20" height="12"'
-                self.add(f'<rect class="heat" opacity="{opacity:.2f}" {at}/>')
-            x = 242 + HEAT_LEVELS * 22
-            self.add(f'<text class="key" x="{x}" y="{top}">few … most; dashed: 100 ms</text>')
-            return
-        if not drawn:
-            self.add(f'<text class="key" x="14" y="{top}">none</text>')
-        if len(drawn) > LEGEND_MAX:
-            drawn = sorted(drawn, key=lambda one: -one[2])[:LEGEND_MAX]
-        labels = [f"{name} · {unit_text(most, self.panel.unit)}" for name, _, most in drawn]
-        longest = max(map(len, labels), default=1) * LETTER_W + 28
-        columns = min(max(int((PANEL_W - 28) / longest), 1), 4)
-        width = (PANEL_W - 28) / columns
-        for index, (_, color, _) in enumerate(drawn):
-            x, y = 14 + index % columns * width, top + index // columns * 17
-            label = escape(labels[index])
-            self.add(
-                f'<rect class="f-{color}" x="{x:g}" y="{y - 9}" width="10" height="10" rx="2"/>'
-            )
-            self.add(f'<text class="key" x="{x + 15:g}" y="{y}">{label}</text>')
-
-
-def _rules(dark):
-    """Plain rules: viewers that know neither variables nor media queries show the light ones."""
-    rules = [f"{what}{{{pair[dark]}}}" for what, pair in PAGE.items()]
-    for name, pair in COLORS.items():
-        rules.append(f".f-{name}{{fill:{pair[dark]}}}.s-{name}{{stroke:{pair[dark]}}}")
-    return "".join(rules)
-
-
-def draw(title, caption, panels, moments, marks):
-    rows = math.ceil(len(panels) / COLUMNS)
-    height = HEADER_H + rows * (PANEL_H + GAP)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
-        f"<title>{escape(title)}</title><desc>{escape(caption)}</desc>",
-        f"<style>{STYLE}",
-        _rules(False),
-        f"@media(prefers-color-scheme:dark){{{_rules(True)}}}</style>",
-        f'<rect class="page" width="{WIDTH}" height="{height}" rx="10"/>',
-        f'<text class="h1" x="{MARGIN}" y="36">{escape(title)}</text>',
-        f'<text class="sub" x="{MARGIN}" y="57">{escape(caption)}</text>',
+    steps = [
+        (50, lambda: hold(chance.randrange(300, 1990))),
+        (15, lambda: hold(750, 750)),
+        (3, lambda: hold(750, 751)),  # a key used for another hold
+        (8, lambda: hold(500, mcc="7995")),  # a merchant the program does not permit
+        (7, lambda: hold(9_000_000)),  # over the limit
+        (3, lambda: hold(500, wallet=1_000_000)),  # unknown
+        (10, call),
+        (1, lambda: call(**{"X-API-Key": "wrong"})),
+        (1, lambda: call("?color=red")),
     ]
-    for index, panel in enumerate(panels):
-        left = MARGIN + index % COLUMNS * (PANEL_W + GAP)
-        top = HEADER_H + index // COLUMNS * (PANEL_H + GAP)
-        parts.append(_Drawing(panel, moments, marks).whole(left, top))
-    return "\n".join([*parts, "</svg>\n"])
+    weights, actions = zip(*steps)
+    while time.time() < end:
+        chance.choices(actions, weights)[0]()
+        time.sleep(chance.random() * PAUSE_S)
+
+
+def run_phases(service):
+    """[(epoch seconds, what began)], and the end; the callers go on through all of it."""
+    hold = ["-s", ROOT / "test/bench/hold.lua"]
+    phases = [
+        ("light", 9, lambda: []),
+        ("evaluate", 9, lambda: [service.wrk(7, 32)]),
+        ("hold", 9, lambda: [service.wrk(7, 32, *hold)]),
+        ("overload", 10, lambda: [service.wrk(7, 64), service.wrk(7, 500, *hold)]),
+        ("database off", 7, lambda: [service.kill_database()]),
+        ("on", 9, lambda: [service.revive_database()]),
+    ]
+    marks, following = [], time.time()
+    end = following + sum(seconds for _, seconds, _ in phases)
+    for seed in range(CALLERS):
+        threading.Thread(target=call_until, args=(end, service, seed), daemon=True).start()
+    for name, seconds, begin in phases:
+        marks.append((time.time(), name))
+        print(f"== {name}", flush=True)
+        begun = begin()
+        following += seconds
+        time.sleep(max(0.0, following - time.time()))
+        for process in filter(None, begun):
+            process.wait()
+    return marks, time.time()
+
+
+class Prometheus:
+    def __init__(self, binary, service, stack):
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        config = Path(directory, "prometheus.yml")
+        targets = [{"targets": [service.url.removeprefix("http://")]}]
+        job = {"job_name": "payment-latency-api", "static_configs": targets}
+        every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        config.write_text(json.dumps({"global": every, "scrape_configs": [job]}), encoding="utf-8")
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            address = f"127.0.0.1:{one.getsockname()[1]}"
+        command = [binary, f"--config.file={config}", f"--storage.tsdb.path={directory}/data"]
+        command += [f"--web.listen-address={address}", "--log.level=error"]
+        process = stack.enter_context(subprocess.Popen(command))
+        stack.callback(process.terminate)
+        self.url = f"http://{address}"
+        end = time.time() + START_S
+        while not self.has_scraped():
+            if time.time() > end:
+                sys.exit(f"picture: Prometheus has scraped nothing after {START_S} s")
+            time.sleep(0.2)
+
+    def has_scraped(self):
+        with contextlib.suppress(OSError):
+            return self.query_range("up == 1", time.time(), time.time())
+
+    def query_range(self, query, start, end):
+        """[(labels, {epoch seconds: number})], a point a second."""
+        asked = {"query": query, "start": start, "end": end, "step": 1}
+        url = f"{self.url}/api/v1/query_range?{urllib.parse.urlencode(asked)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            result = json.load(answer)["data"]["result"]
+        return [(one["metric"], {t: float(v) for t, v in one["values"]}) for one in result]
+
+
+def constants_of(dashboard):
+    variables = dashboard["templating"]["list"]
+    return {one["name"]: one["query"] for one in variables if one["type"] == "constant"}
+
+
+def expression(target, dashboard, window=f"{RATE_S}s"):
+    """The query with Grafana's variables and the dashboard's constants filled in."""
+    values = {**constants_of(dashboard), "region": ".*", "environment": ".*"}
+    text = target["expr"].replace("$__rate_interval", window).replace("$__range", window)
+    for name, value in values.items():
+        text = text.replace(f"${name}", value)
+    return text
+
+
+def lines_of(panel, dashboard, prometheus, start, end):
+    """{legend: [number at each second]}, in order of appearance, without what is always zero."""
+    lines = {}
+    for target in panel["targets"]:
+        answer = prometheus.query_range(expression(target, dashboard), start, end)
+        for labels, values in answer:
+            name = target["legendFormat"]
+            for label, value in labels.items():
+                name = name.replace("{{" + label + "}}", value)
+            if any(value > 0 for value in values.values()):
+                lines[name] = [values.get(at, math.nan) for at in range(start, end + 1)]
+    return lines
+
+
+def draw_heat(axes, seconds, lines):
+    edges, counts = zip(*sorted((float(le), counts) for le, counts in lines.items()))
+    cells = [[b - a or math.nan for a, b in zip(*pair)] for pair in zip(counts, counts[1:])]
+    sides = [*seconds, seconds[-1] + 1], [*edges[:-1], 2 * edges[-2]]
+    axes.pcolormesh(*sides, cells, norm="log", cmap="turbo", rasterized=True)
+
+
+def draw_panel(axes, panel, seconds, lines):
+    defaults = panel["fieldConfig"]["defaults"]
+    custom = defaults["custom"]
+    colors = {
+        override["matcher"]["options"]: one["value"]["fixedColor"].replace("-", "")
+        for override in panel["fieldConfig"]["overrides"]
+        for one in override["properties"]
+        if one["id"] == "color"
+    }
+    rest = itertools.count()
+    palette = [COLORS.get(c, c) for c in (colors.get(n) or f"C{next(rest)}" for n in lines)]
+    if panel["type"] == "heatmap":
+        draw_heat(axes, seconds, lines)
+    elif custom.get("stacking", {}).get("mode") == "normal":
+        filled = [[0 if math.isnan(v) else v for v in values] for values in lines.values()]
+        axes.stackplot(seconds, filled, labels=list(lines), colors=palette, alpha=0.8)
+    else:
+        for (name, values), color in zip(lines.items(), palette):
+            axes.plot(seconds, values, label=name, color=color, linewidth=1.3)
+    if panel["type"] == "heatmap" or custom["scaleDistribution"]["type"] == "log":
+        axes.set_yscale("log")
+    if custom.get("thresholdsStyle", {}).get("mode") == "line":
+        limit = defaults["thresholds"]["steps"][-1]["value"]
+        axes.axhline(limit, color="red", linewidth=0.8, linestyle="--")
+    if panel["type"] != "heatmap":
+        axes.legend(fontsize=7, ncol=3, loc="upper left", framealpha=0.7)
+    axes.set_ylabel(UNITS.get(defaults["unit"], ""))
+
+
+def draw(output, dashboard, prometheus, marks, end):
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dashboard", "font.size": 8})
+    pyplot.rcParams["font.sans-serif"] = ["DejaVu Sans"]
+    by_title = {panel["title"]: panel for panel in dashboard["panels"]}
+    figure, grid = pyplot.subplots(len(PANELS) // 2, 2, figsize=(12, 17), layout="constrained")
+    start = int(marks[0][0])
+    seconds = range(int(end) - start + 1)
+    for axes, title in zip(grid.flat, PANELS):
+        lines = lines_of(by_title[title], dashboard, prometheus, start, int(end))
+        draw_panel(axes, by_title[title], seconds, lines)
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=14)
+        axes.set_xlim(0, seconds[-1])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        for at, name in marks:
+            axes.axvline(at - start, color="grey", linewidth=0.6, linestyle=":")
+            place = (at - start + 0.2, 1.02)
+            axes.text(*place, name, transform=axes.get_xaxis_transform(), fontsize=7, color="grey")
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Title": dashboard["title"], "Date": None})
+    short = re.sub(r"\s*\n\s*", "\n", re.sub(r"(\d\.\d)\d{3,}", r"\1", text.getvalue()))
+    output.write_text(short, encoding="utf-8")
+
+
+def main():
+    output = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "dashboard.svg"
+    if not importlib.util.find_spec("matplotlib"):
+        sys.exit("picture: matplotlib is missing: apt-get install python3-matplotlib")
+    tool("wrk")
+    binary = tool("prometheus")
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(subprocess.run, [ROOT / "build/run", "--stop"], check=False)
+        service = Service()
+        prometheus = Prometheus(binary, service, stack)
+        draw(output, dashboard, prometheus, *run_phases(service))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,8 +6,10 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from harness import http
+from harness.chart import run
 from harness.machine import ROOT
 from harness.payments import hold, new_key, payload, post
 from harness.service import SIMULATE
@@ -18,12 +20,11 @@ DASHBOARD = CHART / "dashboards" / "payment-latency.json"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 OLDEST_SCHEMA = 39
 GRID_COLUMNS = 24
-PICTURE_BYTES_MAX = 150_000
-SCRAPES_S = (0.0, 15.0, 30.0)
+PICTURE_BYTES_MAX = 200_000
+LABELS_OF_PROMETHEUS = {"job", "instance"}
 
 sys.path.insert(0, str(GRAFANA))
-import promql  # noqa: E402
-import render  # noqa: E402
+import picture  # noqa: E402
 
 pytestmark = pytest.mark.delivery
 
@@ -40,29 +41,29 @@ def each(targets):
 
 
 each_target = each(targets)
-each_target_with_samples = each(
-    [one for one in targets if NO_SAMPLE_UNTIL_SOMETHING_FAILS not in one[1]["expr"]]
-)
 
 
-def parsed(target):
-    return render.expression(target, 60, 3600, render.constants_of(dashboard))
+def names_in(target):
+    """The metrics of a query: words that are neither label, function nor operator."""
+    text = re.sub(r'\{[^}]*\}|\[[^]]*\]|\b(by|on) \([^)]*\)', " ", target["expr"])
+    return set(re.findall(r"(?<![\w$])[a-z_]\w*\b(?! *\()", text)) - {"and", "or", "unless"}
+
+
+def grouped_by(target):
+    lists = re.findall(r"\bby \(([^)]*)\)", target["expr"])
+    return {label for one in lists for label in one.split(", ")}
 
 
 @pytest.fixture(scope="module")
-def scrapes(patient_service, all_wallets):
-    """Three answers of the real binary, 15 s apart by their labels, with traffic between them."""
-    series = promql.Series()
-    for when in SCRAPES_S:
-        wallet, key = all_wallets.wallet(balance=10_000), new_key()
-        patient_service.call("GET", SIMULATE)
-        hold(patient_service, wallet, 100)
-        for _ in range(2):
-            post(patient_service, payload(wallet), key)
-        patient_service.call("GET", "/x" * 2000)  # refused by the HTTP server itself: 414
-        text = http.call(patient_service.port, "GET", "/metrics").text
-        series.add_scrape(when, text, job="payment-latency-api", instance="a")
-    return series
+def samples(patient_service, all_wallets):
+    """The page of the real binary after traffic of several kinds."""
+    wallet, key = all_wallets.wallet(balance=10_000), new_key()
+    patient_service.call("GET", SIMULATE)
+    hold(patient_service, wallet, 100)
+    for _ in range(2):
+        post(patient_service, payload(wallet), key)
+    patient_service.call("GET", "/x" * 2000)  # refused by the HTTP server itself: 414
+    return http.call(patient_service.port, "GET", "/metrics").text
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_objectives_are_the_defaults_of_the_chart(name):
     values = (CHART / "values.yaml").read_text(encoding="utf-8")
     (default,) = re.findall(rf"^  {first}{second.title()}: (\S+)$", values, re.MULTILINE)
 
-    assert render.constants_of(dashboard)[name] == default
+    assert picture.constants_of(dashboard)[name] == default
 
 
 def test_panel_ids_are_unique():
@@ -148,28 +149,76 @@ def test_query_honours_region_and_environment(target):
 
 @each_target
 def test_query_names_only_metrics_that_the_binary_exposes(target, families):
-    names = promql.metric_names(parsed(target))
+    names = names_in(target)
 
     assert names
     assert {name for name in names if not family_of(name, families)} == set()
 
 
-@each_target_with_samples
-def test_legend_names_only_labels_of_the_answer(target, scrapes):
-    """A label that is nowhere would be drawn as an empty name."""
-    answer = promql.evaluate(parsed(target), scrapes, SCRAPES_S[-1])
+@each_target
+def test_query_names_only_labels_that_the_metric_has(target, samples):
+    """A label that is nowhere matches nothing, or is drawn as an empty name."""
+    for name in names_in(target) - {NO_SAMPLE_UNTIL_SOMETHING_FAILS}:
+        found = re.findall(rf"^{name}(?:\{{(.*)\}})? ", samples, re.M)
+        assert found, f"{name} has no sample"
+        asked = set(re.findall(r"(\w+)(?:=~|!=|=)", "".join(selectors_of(name, target))))
+        if name != "payment_latency_api_build_info":
+            asked |= grouped_by(target) - LABELS_OF_PROMETHEUS
+        assert asked <= set(re.findall(r'(\w+)="', found[0])), name
+
+
+def selectors_of(name, target):
+    return re.findall(rf"\b{name}\{{([^}}]*)\}}", target["expr"])
+
+
+@each_target
+def test_legend_names_only_labels_of_the_answer(target):
     wanted = {part.split("}}")[0] for part in target["legendFormat"].split("{{")[1:]}
 
-    assert answer
-    assert all(wanted <= {label for label, _ in labels} for labels in answer)
+    assert wanted <= grouped_by(target)
 
 
-def test_regions_that_are_not_chosen_are_not_counted(scrapes):
-    target = targets[0][1]
-    elsewhere = {**target, "expr": target["expr"].replace("$region", "mx-central-1")}
+def test_prometheus_can_parse_every_query(tmp_path):
+    rules = [
+        {"record": f"dashboard:{index}", "expr": picture.expression(target, dashboard)}
+        for index, (_, target) in enumerate(targets)
+    ]
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = run("promtool", "check", "rules", path)
 
-    assert promql.evaluate(parsed(target), scrapes, SCRAPES_S[-1])
-    assert not promql.evaluate(parsed(elsewhere), scrapes, SCRAPES_S[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(targets)} rules found" in done.stdout
+
+
+def test_regions_that_are_not_chosen_are_not_counted(tmp_path):
+    """Two processes of two regions have their database; one region is chosen."""
+    (target,) = [one for _, one in targets if one["legendFormat"] == "with a database"]
+    series = []
+    for region in ("eu-south-2", "us-east-1"):
+        labels = f'job="a", instance="{region}"'
+        series.append(f"database_up{{{labels}}}")
+        series.append(
+            f'payment_latency_api_build_info{{{labels}, region="{region}", environment="dev"}}'
+        )
+    expected = {"eu-south-2": [{"value": 1}], "mx-central-1": [], ".*": [{"value": 2}]}
+    checks = [
+        {
+            "expr": picture.expression(
+                {**target, "expr": target["expr"].replace("$region", region)}, dashboard
+            ),
+            "eval_time": "1m",
+            "exp_samples": samples,
+        }
+        for region, samples in expected.items()
+    ]
+    inputs = [{"series": one, "values": "1x2"} for one in series]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": checks}
+    path = tmp_path / "test.yaml"
+    path.write_text(yaml.safe_dump({"tests": [test]}))
+    done = run("promtool", "test", "rules", path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -199,57 +248,23 @@ def test_dashboard_shows(family, families):
     shown = {
         family_of(name, families)
         for _, target in targets
-        for name in promql.metric_names(parsed(target))
+        for name in names_in(target)
     }
 
     assert family in shown
 
 
-# how it is evaluated and drawn
-
-
-def series_of(name, numbers, **labels):
-    series = promql.Series()
-    for index, number in enumerate(numbers):
-        pairs = ",".join(f'{label}="{value}"' for label, value in labels.items())
-        series.add_scrape(index * 10.0, f"{name}{{{pairs}}} {number}\n")
-    return series
-
-
-def ask(text, series, time):
-    return promql.evaluate(promql.parse(text), series, time)
-
-
-def test_rate_survives_the_reset_of_a_counter():
-    series = series_of("c", [100, 200, 50, 150], code="00")
-
-    assert ask("rate(c[30s])", series, 30.0) == {(("code", "00"),): pytest.approx(7.5)}
-
-
-def test_rate_needs_two_samples():
-    assert ask("rate(c[30s])", series_of("c", [100]), 10.0) == {}
-
-
-def test_quantile_interpolates_inside_its_bucket():
-    series = promql.Series()
-    series.add_scrape(0.0, 'b{le="0.1"} 50\nb{le="0.2"} 100\nb{le="+Inf"} 100\n')
-
-    assert ask("histogram_quantile(0.75, b)", series, 0.0) == {(): pytest.approx(0.15)}
-
-
-def test_what_is_not_understood_is_refused():
-    with pytest.raises(promql.PromqlError):
-        promql.parse("topk(3, c)")
+# how it is drawn
 
 
 def test_panels_of_the_picture_are_in_the_dashboard():
-    assert set(render.PANELS) <= {panel["title"] for panel in panels}
+    assert set(picture.PANELS) <= {panel["title"] for panel in panels}
 
 
 def test_picture_is_small_and_whole():
-    picture = GRAFANA / "dashboard.svg"
-    root = ElementTree.parse(picture).getroot()
+    path = GRAFANA / "dashboard.svg"
+    root = ElementTree.parse(path).getroot()
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
 
-    assert picture.stat().st_size <= PICTURE_BYTES_MAX
-    assert set(render.PANELS) <= texts
+    assert path.stat().st_size <= PICTURE_BYTES_MAX
+    assert set(picture.PANELS) <= texts

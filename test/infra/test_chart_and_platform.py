@@ -75,7 +75,7 @@ def test_network_policy_names_the_subnets_of_the_vpc(country, key, kind):
 @both
 def test_chart_asks_for_the_secrets_that_terraform_makes(country):
     made = re.search(
-        r"^  secrets = {$(.*?)^  }$", read("infra/modules/secrets/main.tf"), re.M | re.S
+        r"^  secrets = {$(.*?)^  }$", read("infra/modules/platform/secrets.tf"), re.M | re.S
     )[1]
     purposes = set(re.findall(r"^ +([\w-]+) +=", made, re.M))
     templates = "".join(path.read_text("utf-8") for path in (CHART / "templates").glob("*.yaml"))
@@ -85,7 +85,7 @@ def test_chart_asks_for_the_secrets_that_terraform_makes(country):
 
 
 def test_chart_reads_the_members_that_the_secrets_have():
-    made = read("infra/modules/secrets/main.tf")
+    made = read("infra/modules/platform/secrets.tf")
     described = dict(re.findall(r'^    ([\w-]+) += "([^"]*)"$', made, re.M))
     for name in ("externalsecret.yaml", "migrate-secret.yaml"):
         template = (CHART / "templates" / name).read_text(encoding="utf-8")

@@ -102,7 +102,8 @@ def test_links_resolve(document):
 def test_every_decision_is_in_the_list():
     decisions = [name for name in DOCUMENTS if re.match(r"ADR-(?!01)\d\d-", name)]
     assert [name for name in decisions if f"({name}" not in text_of("ADR-01-DECISIONS.md")] == []
-    assert [name[4:6] for name in decisions] == [f"{n:02}" for n in range(2, len(decisions) + 2)]
+    numbers = [name[4:6] for name in decisions]
+    assert len(set(numbers)) == len(numbers) > 8
 
 
 @each([name for name in DOCUMENTS if name.startswith("ADR-")])
@@ -261,14 +262,27 @@ def test_every_status_of_the_code_is_in_the_decision():
     assert {status for status in statuses if status not in text} == set()
 
 
-def test_measured_numbers_are_those_of_the_readme():
+NUMBER = re.compile(r"\b\d[\d.]* (?:us|B)\b")
+
+
+@cache
+def measured():
+    """Small times and sizes in the README's table: 51 us, 136 B."""
     readme = (ROOT / "README.md").read_text()
-    text = text_of("ADR-02-LATENCY-STRATEGY.md")
-    numbers = ["0.61", "3.1", "136 B", "51 ms / 103 % / 3.5 ms"]
-    assert [number for number in numbers if number not in readme or number not in text] == []
-    assert "+40 us" in readme and "+40.4 us" in text
-    assert "8 us coalesced, 51 us" in readme and "8 us / 51 us" in text
-    assert "65 us and 557 us" in readme and "65 us / 557 us" in text
+    table = re.search(r"^## How it compares$(.*?)^## ", readme, re.M | re.S)[1]
+    rows = [row.split("|")[1:-1] for row in re.findall(r"^\|(.*)\|$", table, re.M)]
+    return set(NUMBER.findall(" ".join(cell for row in rows for cell in row)))
+
+
+@each(DOCUMENTS)
+def test_measured_numbers_stand_in_the_readme_only(document):
+    assert len(measured()) > 8
+    assert set(NUMBER.findall(text_of(document))) & measured() == set()
+
+
+def test_pages_that_promise_to_be_one_are():
+    assert len(text_of("ADR-02-LATENCY-STRATEGY.md").splitlines()) <= 60
+    assert len(text_of("WHERE-DO-I-PUT-IT.md").splitlines()) <= 60
 
 
 def test_the_budget_adds_up():
@@ -449,6 +463,7 @@ def test_checklist_lines_are_whole():
         assert len(cells) == 4, f"line {number}"
         claim, where, command, result = cells
         assert claim and result and "@" not in result, f"line {number}"
+        assert not re.search(r"\blines? \d|`\d+:", result), f"line {number} counts on line numbers"
         assert re.findall(r"`([^`]+)`", where), f"line {number} names no file"
         assert re.fullmatch(r"`[^`]+`", command), f"line {number} names no command"
         check_command(command.strip("`").replace("\\|", "|"))
@@ -463,13 +478,9 @@ def greps():
 
 
 @pytest.mark.parametrize("command, result", greps())
-def test_checklist_greps_say_what_they_said(command, result):
+def test_checklist_greps_find_what_they_say(command, result):
     done = subprocess.run(
         shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == (1 if "exit 1" in result else 0), done.stderr
-    for line in re.findall(r"`([^`]+)`", result):
-        assert line in done.stdout
-    if re.match(r"lines? \d", result):
-        numbers = re.findall(r"\d+", result.split(":")[0])
-        assert re.findall(r"^(\d+):", done.stdout, re.M) == numbers
+    assert [words for words in re.findall(r"`([^`]+)`", result) if words not in done.stdout] == []

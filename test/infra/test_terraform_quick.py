@@ -297,6 +297,20 @@ def test_one_role_per_service_account(plan, country):
     assert all("*" not in account for account in accounts)
 
 
+def test_secrets(plan, country):
+    code = {"spain": "es", "mexico": "mx"}[country]
+    secrets = [
+        after for address, after in plan.items() if ".aws_secretsmanager_secret.service" in address
+    ]
+    assert {secret["name"] for secret in secrets} == {
+        f"payment-latency-api-{code}/{purpose}" for purpose in ("api-key", "db-app", "db-owner")
+    }
+    for secret in secrets:
+        assert secret["kms_key_id"].startswith("arn:aws:kms:")
+        assert not secret.get("replica")  # into another region
+        assert secret["recovery_window_in_days"] == 30
+
+
 def test_proxy(plan):
     (proxy,) = received(plan, "proxy")
     assert proxy["require_tls"] is True and proxy["debug_logging"] is False

@@ -65,12 +65,12 @@ module "eks" {
     api = {
       namespace       = var.namespace
       service_account = "${var.release_name}-secrets"
-      secret_arns     = [module.secrets.arns["api-key"], module.secrets.arns["db-app"]]
+      secret_arns     = [local.secret_arns["api-key"], local.secret_arns["db-app"]]
     }
     migrate = {
       namespace       = var.namespace
       service_account = "${var.release_name}-migrate-secrets"
-      secret_arns     = [module.secrets.arns["db-owner"]]
+      secret_arns     = [local.secret_arns["db-owner"]]
     }
   }
 }
@@ -94,15 +94,7 @@ module "rds" {
   logs_kms_key_arn           = module.kms.key_arns["logs"]
   log_retention_days         = var.log_retention_days
   proxy_enabled              = var.rds_proxy_enabled
-  proxy_secret_arn           = module.secrets.arns["db-app"]
-}
-
-module "secrets" {
-  source = "../secrets"
-
-  name                 = local.secret_prefix
-  kms_key_arn          = module.kms.key_arns["secrets"]
-  recovery_window_days = var.deletion_protection ? 30 : 0
+  proxy_secret_arn           = local.secret_arns["db-app"]
 }
 
 module "ecr" {

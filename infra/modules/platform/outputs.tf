@@ -59,7 +59,7 @@ output "database_proxy_endpoint" {
 
 output "secret_arns" {
   description = "The service's secrets by purpose"
-  value       = module.secrets.arns
+  value       = local.secret_arns
 }
 
 output "kms_key_arns" {

@@ -8,14 +8,15 @@ locals {
     db-app   = "username, password: the service's own database login, neither the master user nor the owner"
     db-owner = "username, password: the schema owner's login, for migrations only"
   }
+  secret_arns = { for purpose, secret in aws_secretsmanager_secret.service : purpose => secret.arn }
 }
 
-resource "aws_secretsmanager_secret" "this" {
+resource "aws_secretsmanager_secret" "service" {
   #checkov:skip=CKV2_AWS_57:rotation is the runbook's: the service takes new values from its files without a restart
   for_each = local.secrets
 
-  name                    = "${var.name}/${each.key}"
+  name                    = "${local.secret_prefix}/${each.key}"
   description             = each.value
-  kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = var.recovery_window_days
+  kms_key_id              = module.kms.key_arns["secrets"]
+  recovery_window_in_days = var.deletion_protection ? 30 : 0
 }
