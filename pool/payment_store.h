@@ -24,7 +24,7 @@ enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_VOID, PA
 enum { PAYMENT_OP_KINDS = PAYMENT_OP_FIND + 1 };
 
 /* One request to the database, embedded in the caller's slot; the store's from submit to on_done.
- * Set by the caller: everything down to on_done. Valid in on_done: how it went, and with PG_DONE the
+ * Set by the caller: everything down to on_done. Valid in on_done: how it went; with PG_DONE the
  * answer. */
 struct payment_op {
     enum payment_op_kind kind;

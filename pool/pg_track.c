@@ -1,5 +1,5 @@
-/* Part of pg_lane (see pg_lane_private.h): a track and its statement in flight: cut, sent, answered,
- * overdue. */
+/* Part of pg_lane (see pg_lane_private.h): a track and its statement in flight: cut, sent,
+ * answered, overdue. */
 #include "pool/pg_lane_private.h"
 
 #include <string.h>
