@@ -19,6 +19,7 @@
 #include "core/histogram.h"
 #include "core/list.h"
 #include "core/reactor.h"
+#include "pool/pg_dns.h"
 #include "pool/pg_query.h"
 
 #include <stdbool.h>
@@ -28,8 +29,8 @@ enum {
     PG_POOL_MAX = 64,
     PG_CONNECTS_MAX = 2,
     PG_BACKOFF_FIRST_MS = 50,
-    PG_POOL_TIMERS = 4,    /* the spare's, the connector's, and pg_dns's two */
-    PG_SQLSTATES_MAX = 64, /* classes "00".."ZZ" seen, bounded */
+    PG_POOL_TIMERS = 2 + PG_DNS_TIMERS, /* the spare's and the connector's */
+    PG_SQLSTATES_MAX = 64,              /* classes "00".."ZZ" seen, bounded */
 };
 
 /*
@@ -69,7 +70,6 @@ enum { PG_CLOSE_REASONS = PG_CLOSE_DRAIN + 1 };
 const char *pg_close_reason_name(enum pg_close_reason reason);
 
 struct pg_pool;
-struct pg_dns_stats; /* pool/pg_dns.h */
 
 struct pg_pool_config {
     const char *database_url;      /* libpq URI or key=value; copied */

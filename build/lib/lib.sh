@@ -105,9 +105,12 @@ pg_as() {
 }
 
 pg_is_running() {
-    local pid
+    local pid cwd
     pid=$(pg_as head -n 1 "$1/postmaster.pid" 2>/dev/null) || return 1
-    [ "$(pg_as readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(readlink -f "$1")" ]
+    kill -0 "$pid" 2>/dev/null || pg_as kill -0 "$pid" 2>/dev/null || return 1
+    cwd=$(pg_as readlink "/proc/$pid/cwd" 2>/dev/null) || cwd=$(readlink "/proc/$pid/cwd") ||
+        die "cannot tell whether process $pid is the PostgreSQL of $1" "look at it, and at $1/postmaster.pid"
+    [ "$cwd" = "$(readlink -f "$1")" ]
 }
 
 # An empty directory for the data: in DIR, or elsewhere when the PostgreSQL user cannot get there.
