@@ -268,11 +268,22 @@ static enum query_index query_of_kind(enum payment_op_kind kind)
     UNREACHABLE();
 }
 
+/* Hands over what the lane measured. */
+static void tell_times(struct payment_op *op, const struct pg_member *member)
+{
+    if (member->queued_us != 0 && member->sent_us >= member->queued_us)
+        op->queue_us = (uint32_t)(member->sent_us - member->queued_us);
+    if (member->sent_us != 0 && member->answered_us >= member->sent_us)
+        op->db_us = (uint32_t)(member->answered_us - member->sent_us);
+    memcpy(op->sqlstate, member->sqlstate, sizeof(op->sqlstate));
+}
+
 static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
 {
     struct payment_op *op = op_of(member);
     struct payment_store *store = op->store;
 
+    tell_times(op, member);
     payment_inflight_release(&store->inflight, op);
     if (member->sent_us != 0)
         histogram_record(&store->query_time[query_of_kind(op->kind)],

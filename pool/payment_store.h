@@ -42,6 +42,10 @@ struct payment_op {
     struct payment_decision decision; /* EVALUATE (code, balance), HOLD, FIND */
     enum payment_void_result void_result;
     int64_t void_balance_minor;
+    /* Whatever the outcome: queued to sent and sent to answered, 0 if it did not come so far; the
+     * server's code of an error that ended it, else empty. */
+    uint32_t queue_us, db_us;
+    char sqlstate[PG_SQLSTATE_LEN + 1];
 
     struct pg_member member; /* the store's */
     struct list_node key_node;
