@@ -1,6 +1,7 @@
 /* The use cases against a fake server and a fake store: what outcome becomes which answer. */
 #include "core/clock.h"
 #include "core/secret.h"
+#include "http/api/access_note.h"
 #include "http/api/json.h"
 #include "http/api/payment_api.h"
 #include "http/api/problem.h"
@@ -16,7 +17,7 @@
 
 struct http_exchange {
     struct http_request request;
-    struct http_note note;
+    struct access_note note;
     struct span param;
     int answers;
     uint16_t status;
@@ -47,7 +48,7 @@ const char *http_exchange_request_id(const struct http_exchange *exchange)
     (void)exchange;
     return "0123456789abcdef0123456789abcdef";
 }
-struct http_note *http_exchange_note(struct http_exchange *exchange)
+void *http_exchange_note(struct http_exchange *exchange)
 {
     return &exchange->note;
 }
@@ -485,7 +486,7 @@ static void test_outcomes_without_a_decision(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         hold_with_key("k1");
-        memcpy(submitted->member.sqlstate, "XX000", sizeof("XX000"));
+        memcpy(submitted->sqlstate, "XX000", sizeof("XX000"));
 
         finish(cases[i].outcome);
 
