@@ -11,8 +11,14 @@
  * has a status, every refusal a counter, every close a reason. All memory but large answers comes
  * from start-up.
  *
- *   FREE -> [HANDSHAKE] -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE | LINGER -> FREE
- *   HANDLING -> ORPHAN (socket gone, the handler still owes its answer) -> FREE
+ *   FREE -> HANDSHAKE -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE, or HEAD of the next
+ *                                                   |           |-> BODY (after 100 Continue)
+ *                                                   |           '-> LINGER -> FREE (the last one)
+ *                                                   '-> ORPHAN -> FREE (its client has left)
+ *
+ * Nothing is waited for that is there: a whole request goes from IDLE to HANDLING, an answer that
+ * the kernel takes at once never is WRITING. A refusal skips HANDLING. A client that leaves, or is
+ * too slow to be told, goes to FREE from wherever it is.
  */
 #ifndef HTTP_SERVER_HTTP_SERVER_H
 #define HTTP_SERVER_HTTP_SERVER_H
