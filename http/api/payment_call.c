@@ -72,13 +72,12 @@ static void payment_reply_send(struct payment_reply *reply, struct payment_call 
 {
     CHECK(!reply->headers.overflow);
     CHECK(!reply->body.overflow);
-    http_respond(payment_call_end(call),
-                 &(struct http_response){
-                     .status = reply->status,
-                     .content_type = SPAN("application/json"),
-                     .headers = buf_span(&reply->headers),
-                     .body = buf_span(&reply->body),
-                 });
+    http_respond(payment_call_end(call), &(struct http_response){
+                                             .status = reply->status,
+                                             .content_type = SPAN("application/json"),
+                                             .headers = buf_span(&reply->headers),
+                                             .body = buf_span(&reply->body),
+                                         });
 }
 
 /* ---- decisions ---- */

@@ -119,8 +119,7 @@ static bool discard_some(struct http_conn *conn)
 {
     char trash[LINGER_READ_BYTES];
     size_t count = 0;
-    switch (
-        conn->listener->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
+    switch (conn->listener->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
     case TRANSPORT_OK:
         conn->bytes += (uint32_t)count;
         if (conn->bytes <= HTTP_LINGER_BYTES_MAX)
@@ -169,9 +168,9 @@ static void send_crowded(struct http_conn *conn)
     const struct http_server *server = conn->server;
     while (conn->bytes < server->crowded_len) {
         size_t count = 0;
-        const enum transport_status status = conn->listener->ops->write(
-            conn->transport, conn->io.fd, server->crowded + conn->bytes,
-            server->crowded_len - conn->bytes, &count);
+        const enum transport_status status =
+            conn->listener->ops->write(conn->transport, conn->io.fd, server->crowded + conn->bytes,
+                                       server->crowded_len - conn->bytes, &count);
         switch (status) {
         case TRANSPORT_OK:
             conn->bytes += (uint32_t)count;

@@ -40,7 +40,7 @@ struct http_conn {
     const struct http_listener *listener; /* its routes and its transport's table */
     struct transport *transport;          /* its own, from open() to close() */
     struct http_exchange *exchange;       /* NULL while idle, lingering or in the handshake */
-    uint64_t since_us;              /* when the state was entered */
+    uint64_t since_us;                    /* when the state was entered */
     uint32_t bytes; /* LINGER: thrown away; WRITING without an exchange: sent of the 503 */
     uint8_t state, close_reason;
     bool opened;  /* the transport is open */
@@ -53,7 +53,7 @@ static_assert(sizeof(struct http_conn) <= 192, "an idle connection must stay che
 struct http_exchange {
     struct list_node node; /* on the free list, or on the server's list of work left over */
     struct http_server *server;
-    struct http_conn *conn; /* NULL while free */
+    struct http_conn *conn;         /* NULL while free */
     const struct http_route *route; /* NULL: none */
     uint32_t index, endpoint;
     uint64_t started_us;
@@ -111,7 +111,7 @@ struct http_server {
     bool closing_after_answers, draining;
 
     char date[CLOCK_HTTP_DATE_LEN];
-    uint64_t date_us; /* monotonic time of the last refresh */
+    uint64_t date_us;   /* monotonic time of the last refresh */
     char crowded[1024]; /* the whole answer where no exchange is free */
     size_t crowded_len, crowded_body_len;
     void *crowded_note; /* what the formatter noted of it */

@@ -63,9 +63,9 @@ static bool write_out(struct http_conn *conn)
     struct reactor *reactor = conn->server->reactor;
     while (exchange->out_sent < exchange->out_len) {
         size_t count = 0;
-        const enum transport_status status =
-            conn->listener->ops->write(conn->transport, conn->io.fd, exchange->out + exchange->out_sent,
-                             exchange->out_len - exchange->out_sent, &count);
+        const enum transport_status status = conn->listener->ops->write(
+            conn->transport, conn->io.fd, exchange->out + exchange->out_sent,
+            exchange->out_len - exchange->out_sent, &count);
         switch (status) {
         case TRANSPORT_OK:
             exchange->out_sent += count;
@@ -253,9 +253,9 @@ void http_dialog_read(struct http_conn *conn)
     const struct span room = http_parser_room(&exchange->parser);
     CHECK(room.len > 0);
     size_t count = 0;
-    const enum transport_status status =
-        conn->listener->ops->read(conn->transport, conn->io.fd,
-                        exchange->parser.buffer + exchange->parser.filled, room.len, &count);
+    const enum transport_status status = conn->listener->ops->read(
+        conn->transport, conn->io.fd, exchange->parser.buffer + exchange->parser.filled, room.len,
+        &count);
     switch (status) {
     case TRANSPORT_OK:
         advance(conn, count);

@@ -313,21 +313,21 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
     }
     if (server->config.on_finished == NULL)
         return;
-    server->config.on_finished(server->config.on_finished_owner,
-                               &(struct http_finished){
-                                   .request = exchange->has_request ? request : NULL,
-                                   .endpoint = http_counts_name(&server->counts,
-                                                                exchange->endpoint),
-                                   .method = request->method,
-                                   .status = exchange->status,
-                                   .duration_us = exchange->duration_us,
-                                   .request_body_bytes = request->body.len,
-                                   .response_body_bytes = exchange->body_len,
-                                   .note = note_of(exchange),
-                                   .request_id = exchange->request_id,
-                                   .peer = conn->peer,
-                                   .dropped = dropped,
-                               });
+    server->config.on_finished(
+        server->config.on_finished_owner,
+        &(struct http_finished){
+            .request = exchange->has_request ? request : NULL,
+            .endpoint = http_counts_name(&server->counts, exchange->endpoint),
+            .method = request->method,
+            .status = exchange->status,
+            .duration_us = exchange->duration_us,
+            .request_body_bytes = request->body.len,
+            .response_body_bytes = exchange->body_len,
+            .note = note_of(exchange),
+            .request_id = exchange->request_id,
+            .peer = conn->peer,
+            .dropped = dropped,
+        });
 }
 
 void http_server_count_crowded(struct http_server *server, const struct http_conn *conn)

@@ -188,8 +188,7 @@ bool http_head_check(struct http_request *request, struct http_refusal *refusal)
 
 struct http_refusal http_head_judge_unknown_method(struct span line)
 {
-    const struct http_refusal malformed = {HTTP_ERROR_MALFORMED,
-                                           "The request line is not valid."};
+    const struct http_refusal malformed = {HTTP_ERROR_MALFORMED, "The request line is not valid."};
     const char *space = memrchr(line.ptr, ' ', line.len);
     if (space == NULL || space == line.ptr)
         return malformed;

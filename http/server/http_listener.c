@@ -183,8 +183,7 @@ enum err http_server_listen(struct http_server *server, const struct http_listen
                                        .server = server,
                                        .ops = config->transport,
                                        .context = config->transport_context};
-    const enum err err =
-        config->address == NULL ? ERR_OK : start_accepting(listener, config);
+    const enum err err = config->address == NULL ? ERR_OK : start_accepting(listener, config);
     if (err != ERR_OK)
         return err;
     http_router_init(&listener->router, config->routes, config->route_count, &server->counts);

@@ -88,8 +88,8 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t length)
     }
     target->len += length;
     if (target->len > parser->limits->uri_bytes_max)
-        return refuse(
-            parser, (struct http_refusal){HTTP_ERROR_URI_TOO_LONG, "The request target is too long."});
+        return refuse(parser, (struct http_refusal){HTTP_ERROR_URI_TOO_LONG,
+                                                    "The request target is too long."});
     return 0;
 }
 

@@ -67,8 +67,8 @@ enum http_admission http_router_admit(const struct http_router *router,
     const enum http_method method = request->method;
     const bool everything = method == HTTP_OPTIONS && span_equal(request->path, SPAN("*"));
     const bool content_expected =
-        (method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) &&
-        route != NULL && !route->body_optional;
+        (method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) && route != NULL &&
+        !route->body_optional;
     const bool never = method == HTTP_TRACE || method == HTTP_CONNECT;
     if (!never && route == NULL && !everything)
         *error = HTTP_ERROR_NOT_FOUND;

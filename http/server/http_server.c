@@ -156,8 +156,7 @@ static void prepare_crowded(struct http_server *server)
     char storage[sizeof server->crowded];
     struct buf body, out;
     buf_init(&body, storage, sizeof storage);
-    const struct span type =
-        http_server_format_error(server, &report, &body, server->crowded_note);
+    const struct span type = http_server_format_error(server, &report, &body, server->crowded_note);
     buf_init(&out, server->crowded, sizeof server->crowded);
     buf_add(&out, SPAN("HTTP/1.1 503 Service Unavailable\r\n"));
     if (type.len > 0) {

@@ -120,8 +120,8 @@ struct http_server_config {
     uint32_t conn_max;     /* slots */
     uint32_t exchange_max; /* requests being read, handled or answered at one time */
     uint32_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms, linger_timeout_ms;
-    uint32_t note_bytes;          /* the application's own of each exchange; zeroed per request */
-    http_error_fn *format_error;  /* NULL: errors have no body */
+    uint32_t note_bytes;           /* the application's own of each exchange; zeroed per request */
+    http_error_fn *format_error;   /* NULL: errors have no body */
     http_finished_fn *on_finished; /* access log; NULL: nobody is told */
     void *on_finished_owner;
 };

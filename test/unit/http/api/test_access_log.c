@@ -120,19 +120,19 @@ static void test_payment_fields_hold_tags_not_values(void **state)
     struct access_log log;
     access_log_init(&log, 1);
     note = (struct access_note){.key_id = "current",
-                              .client_id = 1,
-                              .queue_us = 12,
-                              .db_us = 345,
-                              .budget_ms = 100,
-                              .idempotency = "new",
-                              .has_payment = true,
-                              .effect = "hold",
-                              .response_code = "00",
-                              .currency = "EUR",
-                              .amount_minor = 1250,
-                              .wallet_tag = {1, 2, 3, 4, 5, 6, 7, 0xff},
-                              .has_key_tag = true,
-                              .key_tag = {9, 9, 9, 9, 9, 9, 9, 9}};
+                                .client_id = 1,
+                                .queue_us = 12,
+                                .db_us = 345,
+                                .budget_ms = 100,
+                                .idempotency = "new",
+                                .has_payment = true,
+                                .effect = "hold",
+                                .response_code = "00",
+                                .currency = "EUR",
+                                .amount_minor = 1250,
+                                .wallet_tag = {1, 2, 3, 4, 5, 6, 7, 0xff},
+                                .has_key_tag = true,
+                                .key_tag = {9, 9, 9, 9, 9, 9, 9, 9}};
 
     access_log_finished(&log, &finished);
 

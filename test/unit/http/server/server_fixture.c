@@ -38,7 +38,7 @@ static void answer(struct http_exchange *exchange)
         memset(body + len, 'L', app.large - (size_t)len);
         len = (int)app.large;
     }
-    http_respond(exchange, &(struct http_response){.status = 200,
+    http_respond(exchange, &(struct http_response){.status = app.status > 0 ? app.status : 200,
                                                    .content_type = SPAN("text/plain"),
                                                    .headers = SPAN("X-Test: yes\r\n"),
                                                    .body = {body, (size_t)len}});
@@ -96,6 +96,7 @@ static void on_finished(void *owner, const struct http_finished *finished)
     app.dropped += finished->dropped;
     memcpy(&app.last_note, finished->note, sizeof app.last_note);
     app.last_had_request = finished->request != NULL;
+    snprintf(app.last_peer, sizeof app.last_peer, "%s", finished->peer);
     const size_t used = strlen(app.log);
     snprintf(app.log + used, sizeof app.log - used, "%s %s %u%s;",
              http_method_name(finished->method), finished->endpoint, finished->status,

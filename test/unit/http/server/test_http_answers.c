@@ -227,6 +227,52 @@ static void test_large_answers_have_their_limits(void **state)
     hang_up(&client);
 }
 
+/* ---- the status line ---- */
+
+static void test_every_status_has_its_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t status;
+        const char *line;
+    } cases[] = {
+        {200, "HTTP/1.1 200 OK\r\nDate: "},
+        {201, "HTTP/1.1 201 Created\r\nDate: "},
+        {202, "HTTP/1.1 202 Accepted\r\nDate: "},
+        {204, "HTTP/1.1 204 No Content\r\nDate: "},
+        {400, "HTTP/1.1 400 Bad Request\r\nDate: "},
+        {401, "HTTP/1.1 401 Unauthorized\r\nDate: "},
+        {403, "HTTP/1.1 403 Forbidden\r\nDate: "},
+        {404, "HTTP/1.1 404 Not Found\r\nDate: "},
+        {405, "HTTP/1.1 405 Method Not Allowed\r\nDate: "},
+        {406, "HTTP/1.1 406 Not Acceptable\r\nDate: "},
+        {408, "HTTP/1.1 408 Request Timeout\r\nDate: "},
+        {409, "HTTP/1.1 409 Conflict\r\nDate: "},
+        {411, "HTTP/1.1 411 Length Required\r\nDate: "},
+        {413, "HTTP/1.1 413 Content Too Large\r\nDate: "},
+        {414, "HTTP/1.1 414 URI Too Long\r\nDate: "},
+        {415, "HTTP/1.1 415 Unsupported Media Type\r\nDate: "},
+        {417, "HTTP/1.1 417 Expectation Failed\r\nDate: "},
+        {422, "HTTP/1.1 422 Unprocessable Content\r\nDate: "},
+        {429, "HTTP/1.1 429 Too Many Requests\r\nDate: "},
+        {431, "HTTP/1.1 431 Request Header Fields Too Large\r\nDate: "},
+        {500, "HTTP/1.1 500 Internal Server Error\r\nDate: "},
+        {501, "HTTP/1.1 501 Not Implemented\r\nDate: "},
+        {503, "HTTP/1.1 503 Service Unavailable\r\nDate: "},
+        {504, "HTTP/1.1 504 Gateway Timeout\r\nDate: "},
+        {505, "HTTP/1.1 505 HTTP Version Not Supported\r\nDate: "},
+        {299, "HTTP/1.1 299 \r\nDate: "},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct client client = dial();
+        app.status = cases[i].status;
+        ask(&client, "GET /now HTTP/1.1\r\n" HOST "\r\n", cases[i].line);
+        expect(&client, "\r\nX-Test: yes\r\n\r\n");
+        hang_up(&client);
+        wait_for_state(HTTP_CONN_FREE, CONN_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +286,7 @@ int main(void)
         TEST(test_request_id_is_the_trace_id_when_it_is_valid),
         TEST(test_short_writes_lose_nothing),
         TEST(test_large_answers_have_their_limits),
+        TEST(test_every_status_has_its_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,12 +152,8 @@ CONVERSATION(left_midway)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_one_after_the_other),
-        TEST(test_pipelined),
-        TEST(test_late),
-        TEST(test_refused_and_read_to_the_end),
-        TEST(test_large),
-        TEST(test_left_midway),
+        TEST(test_one_after_the_other),         TEST(test_pipelined), TEST(test_late),
+        TEST(test_refused_and_read_to_the_end), TEST(test_large),     TEST(test_left_midway),
     };
     return cmocka_run_group_tests(tests, choose_seeds, NULL);
 }

@@ -1,7 +1,6 @@
 /* Clients that leave, in every state. */
 #include "server_fixture.h"
 
-
 static void test_half_closed_client_gets_its_answer(void **state)
 {
     (void)state;

@@ -66,7 +66,8 @@ static void assert_refused_len(struct span input, unsigned status)
             result = feed((struct span){input.ptr + cut, input.len - cut}, cut == 0 ? 1 : SIZE_MAX);
         if (result != HTTP_PARSE_REFUSED || http_error_kind(parser.refusal.error)->status != status)
             fail_msg("cut at %zu: result %d status %u, not %u: %.*s", cut, (int)result,
-                     http_error_kind(parser.refusal.error)->status, status, (int)input.len, input.ptr);
+                     http_error_kind(parser.refusal.error)->status, status, (int)input.len,
+                     input.ptr);
     }
 }
 

@@ -117,6 +117,57 @@ static void test_expectation_is_met_before_the_body_is_read(void **state)
     hang_up(&client);
 }
 
+/* Nobody formats: the status and the header lines are the server's own. */
+static void test_errors_without_a_formatter_have_no_body(void **state)
+{
+    (void)state;
+    struct http_server_config config = CONFIG;
+    config.format_error = NULL;
+    config.on_finished = NULL;
+    config.exchange_max = 1;
+    start_server(&config, &TRANSPORT_TCP, NULL);
+    struct client client = dial(), crowded = dial();
+
+    ask(&client, "DELETE /now HTTP/1.1\r\n" HOST "\r\n",
+        "HTTP/1.1 405 Method Not Allowed\r\nDate: ");
+    expect(&client, " GMT\r\nContent-Length: 0\r\n");
+    expect(&client, "Allow: GET, HEAD, POST, OPTIONS\r\n\r\n");
+    assert_int_equal(client.len, 0);
+    say(&client, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+    wait_for_state(HTTP_CONN_HANDLING, 1);
+    ask(&crowded, "GET /now HTTP/1.1\r\n" HOST "\r\n",
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n"
+        "Retry-After: 1\r\n\r\n");
+
+    expect_end(&crowded);
+    answer_later(0);
+    hang_up(&client);
+    hang_up(&crowded);
+}
+
+static void test_lingering_has_its_limit_of_bytes(void **state)
+{
+    (void)state;
+    enum { MORE_THAN_THE_LIMIT = 16 * 1024 * 1024 };
+    struct client client = dial();
+    char part[32 * 1024];
+    memset(part, 'b', sizeof part);
+    say(&client, "POST /now HTTP/1.1\r\n" HOST "Content-Length: 99999999\r\n\r\n");
+    wait_for_state(HTTP_CONN_LINGER, 1);
+
+    unsigned sent = 0;
+    while (http_server_count(server, HTTP_CONN_LINGER) == 1 && sent < MORE_THAN_THE_LIMIT) {
+        const ssize_t count = send(client.fd, part, sizeof part, MSG_NOSIGNAL);
+        sent += count > 0 ? (unsigned)count : 0;
+        turn();
+    }
+
+    assert_int_equal(http_server_count(server, HTTP_CONN_FREE), CONN_MAX);
+    assert_true(sent > 1024 * 1024);
+    assert_int_equal(closed(HTTP_CLOSE_REFUSED), 1);
+    hang_up(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +176,8 @@ int main(void)
         TEST(test_post_without_framing_is_bodyless_where_the_route_allows),
         TEST(test_refused_body_is_drained_so_that_the_answer_can_be_read),
         TEST(test_expectation_is_met_before_the_body_is_read),
+        TEST(test_errors_without_a_formatter_have_no_body),
+        TEST(test_lingering_has_its_limit_of_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

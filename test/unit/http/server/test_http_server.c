@@ -1,6 +1,9 @@
 /* The end of a server, its counters and its listeners. */
 #include "server_fixture.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <errno.h>
 
 /* ---- the end ---- */
@@ -121,6 +124,112 @@ static void test_listen_says_what_is_wrong(void **state)
     assert_int_equal(errno, EADDRINUSE);
 }
 
+static void test_drain_twice_is_one_drain(void **state)
+{
+    (void)state;
+    struct client client = dial();
+    ask(&client, "GET /now HTTP/1.1\r\n" HOST "\r\n", "[] ");
+
+    http_server_drain(server);
+    http_server_drain(server);
+
+    expect_end(&client);
+    assert_int_equal(closed(HTTP_CLOSE_DRAIN), 1);
+    hang_up(&client);
+}
+
+/* ---- listeners ---- */
+
+static void on_operations(void *owner, struct http_exchange *exchange)
+{
+    (void)owner;
+    http_respond(exchange, &(struct http_response){.status = 200, .body = SPAN("operations")});
+}
+
+static struct client dial_port(int family, uint16_t port)
+{
+    const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in v4 = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const struct sockaddr *address =
+        family == AF_INET ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6;
+    assert_int_not_equal(fd, -1);
+    assert_int_equal(connect(fd, address, family == AF_INET ? sizeof v4 : sizeof v6), 0);
+    return client_of(fd);
+}
+
+static void test_each_listener_has_routes_of_its_own(void **state)
+{
+    (void)state;
+    static const struct http_route routes[] = {
+        {.path = "/operations", .methods = 1u << HTTP_GET, .on_request = on_operations},
+        {.path = "/now", .methods = 1u << HTTP_GET, .on_request = on_operations},
+    };
+    const struct http_listener_config config = {
+        .address = "127.0.0.1", .transport = &TRANSPORT_TCP, .routes = routes, .route_count = 2};
+    assert_int_equal(http_server_listen(server, &config), ERR_OK);
+    struct client first = dial(), second = dial_port(AF_INET, http_server_port(server, 1));
+
+    ask(&first, "GET /now HTTP/1.1\r\n" HOST "\r\n", "GET /now [] ");
+    ask(&first, "GET /operations HTTP/1.1\r\n" HOST "\r\n", "404 Not Found");
+    ask(&second, "GET /now HTTP/1.1\r\n" HOST "\r\n", "\r\n\r\noperations");
+    ask(&second, "GET /operations HTTP/1.1\r\n" HOST "\r\n", "\r\n\r\noperations");
+    ask(&second, "GET /item/1 HTTP/1.1\r\n" HOST "\r\n", "404 Not Found");
+    ask(&second, "POST /now HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "405 ");
+    expect(&second, "Allow: GET, HEAD, OPTIONS\r\n");
+
+    seen[0] = '\0';
+    http_server_visit_counts(server, see_count, seen);
+    assert_string_equal(seen, "GET /now 200=2;POST /now 405=1;GET /operations 200=1;"
+                              "GET other 404=2;");
+    http_server_drain(server); /* takes leave of both */
+    expect_end(&first);
+    expect_end(&second);
+    assert_true(http_server_quiet(server) || http_server_count(server, HTTP_CONN_LINGER) > 0);
+    hang_up(&first);
+    hang_up(&second);
+}
+
+static void test_listener_on_ipv6(void **state)
+{
+    (void)state;
+    const struct http_listener_config config = {.address = "::1",
+                                                .transport = &TRANSPORT_TCP,
+                                                .routes = ROUTES,
+                                                .route_count = ROUTE_COUNT};
+    const enum err err = http_server_listen(server, &config);
+    if (err == ERR_SYSTEM && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT)) {
+        print_message("this machine has no IPv6\n");
+        skip();
+    }
+    assert_int_equal(err, ERR_OK);
+    struct client client = dial_port(AF_INET6, http_server_port(server, 1));
+
+    ask(&client, "GET /now HTTP/1.1\r\n" HOST "\r\n", "GET /now [] ");
+
+    assert_string_equal(app.last_peer, "::1");
+    hang_up(&client);
+}
+
+/* ---- names ---- */
+
+/* They are labels of metrics, so others have written them down. */
+static void test_states_and_reasons_have_their_names(void **state)
+{
+    (void)state;
+    static const char *const states[HTTP_CONN_STATES] = {
+        "free", "handshake", "idle", "head", "body", "handling", "writing", "linger", "orphan"};
+    static const char *const reasons[HTTP_CLOSE_REASONS] = {
+        "peer",         "peer_midway",  "reset",         "asked",     "refused", "idle_timeout",
+        "head_timeout", "body_timeout", "write_timeout", "handshake", "crowded", "drain"};
+    for (unsigned i = 0; i < HTTP_CONN_STATES; i++)
+        assert_string_equal(http_conn_state_name((enum http_conn_state)i), states[i]);
+    for (unsigned i = 0; i < HTTP_CLOSE_REASONS; i++)
+        assert_string_equal(http_close_reason_name((enum http_close_reason)i), reasons[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +238,10 @@ int main(void)
         TEST(test_destroy_cuts_what_is_left),
         TEST(test_counts_and_durations_by_route),
         TEST(test_listen_says_what_is_wrong),
+        TEST(test_drain_twice_is_one_drain),
+        TEST(test_each_listener_has_routes_of_its_own),
+        TEST(test_listener_on_ipv6),
+        TEST(test_states_and_reasons_have_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
