@@ -125,40 +125,36 @@ static void add_http(struct metrics_writer *writer, const struct http_server *se
 
 /* ---- payments ---- */
 
-static void add_decisions(struct metrics_writer *writer, const struct payment_api_stats *stats)
+static void add_decisions(struct metrics_writer *writer, const struct payment_stats *stats)
 {
-    static const char *const currencies[] = {"EUR", "MXN"};
-    static const char *const statuses[] = {"declined", "approved"};
     metrics_family(writer, "payment_decisions_total", METRICS_COUNTER,
                    "Decisions taken, replays not counted");
-    for (uint32_t code = 0; code < PAYMENT_CODE_COUNT; code++)
-        for (unsigned effect = PAYMENT_EVALUATE; effect <= PAYMENT_HOLD; effect++)
+    for (uint32_t code = 0; code < PAYMENT_CODE_PLACES; code++)
+        for (unsigned effect = PAYMENT_EVALUATE; effect < PAYMENT_EFFECTS; effect++)
             metrics_u64(writer,
                         LABELS(label("response_code", PAYMENT_CODES[code].code),
                                label("effect", payment_effect_name((enum payment_effect)effect))),
                         2, stats->decisions_total[code][effect]);
     metrics_family(writer, "payment_amount_minor_total", METRICS_COUNTER,
                    "Amounts decided on, in minor units");
-    for (unsigned currency = 0; currency < 2; currency++)
-        for (unsigned status = 0; status < 2; status++)
-            metrics_u64(
-                writer,
-                LABELS(label("currency", currencies[currency]), label("status", statuses[status])),
-                2, stats->amount_minor_total[currency][status]);
+    for (unsigned currency = 0; currency < PAYMENT_CURRENCIES; currency++)
+        for (unsigned status = 0; status < PAYMENT_VERDICTS; status++)
+            metrics_u64(writer,
+                        LABELS(label("currency", PAYMENT_CURRENCY_NAMES[currency]),
+                               label("status", PAYMENT_VERDICT_NAMES[status])),
+                        2, stats->amount_minor_total[currency][status]);
 }
 
-static void add_payments(struct metrics_writer *writer, const struct payment_api_stats *stats)
+static void add_payments(struct metrics_writer *writer, const struct payment_stats *stats)
 {
-    static const char *const void_results[] = {"voided", "already_resolved", "not_found"};
-    static const char *const stages[] = {"queue", "db"};
     add_decisions(writer, stats);
     metrics_family(writer, "payment_idempotency_total", METRICS_COUNTER,
                    "Requests by what their Idempotency-Key led to");
-    for (unsigned i = 0; i < 6; i++)
-        add_sample(writer, "result", PAYMENT_API_IDEMPOTENCY_NAMES[i], stats->idempotency_total[i]);
+    for (unsigned i = 0; i < PAYMENT_IDEMPOTENCIES; i++)
+        add_sample(writer, "result", PAYMENT_IDEMPOTENCY_NAMES[i], stats->idempotency_total[i]);
     metrics_family(writer, "payment_voids_total", METRICS_COUNTER, "Voids asked for, by result");
-    for (unsigned i = 0; i < 3; i++)
-        add_sample(writer, "result", void_results[i], stats->voids_total[i]);
+    for (unsigned i = 0; i < PAYMENT_VOID_RESULTS; i++)
+        add_sample(writer, "result", PAYMENT_VOID_NAMES[i], stats->voids_total[i]);
     metrics_family(writer, "payment_outcomes_total", METRICS_COUNTER,
                    "Operations by how the database side ended");
     for (unsigned i = 0; i < PG_OUTCOMES; i++)
@@ -169,12 +165,12 @@ static void add_payments(struct metrics_writer *writer, const struct payment_api
                 stats->orphans_finished_total);
     metrics_family(writer, "http_requests_shed_total", METRICS_COUNTER,
                    "Requests refused at once, by reason");
-    for (unsigned i = 0; i < PAYMENT_API_SHEDS; i++)
-        add_sample(writer, "reason", PAYMENT_API_SHED_NAMES[i], stats->shed_total[i]);
+    for (unsigned i = 0; i < PAYMENT_SHEDS; i++)
+        add_sample(writer, "reason", PAYMENT_SHED_NAMES[i], stats->shed_total[i]);
     metrics_family(writer, "http_deadline_exceeded_total", METRICS_COUNTER,
                    "Requests whose time was over, by where");
-    for (unsigned i = 0; i < 2; i++)
-        add_sample(writer, "stage", stages[i], stats->deadline_exceeded_total[i]);
+    for (unsigned i = 0; i < PAYMENT_STAGES; i++)
+        add_sample(writer, "stage", PAYMENT_STAGE_NAMES[i], stats->deadline_exceeded_total[i]);
     add_counter(writer, "http_timeout_headers_malformed_total",
                 "Timeout headers ignored because they are not of their form",
                 stats->malformed_timeouts_total);

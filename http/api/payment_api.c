@@ -9,10 +9,6 @@
 
 #include <stdlib.h>
 
-const char *const PAYMENT_API_IDEMPOTENCY_NAMES[6] = {"new",       "replay",   "race",
-                                                      "in_flight", "mismatch", "none"};
-const char *const PAYMENT_API_SHED_NAMES[PAYMENT_API_SHEDS] = {"queue", "deadline", "down"};
-
 /* Takes the exchange's call and checks key and Accept; NULL: answered. */
 static struct payment_call *payment_api_take_call(struct payment_api *api,
                                                   struct http_exchange *exchange)
@@ -64,9 +60,9 @@ static void payment_api_submit(struct payment_call *call, enum payment_form_inde
     case ERR_OK:
         return;
     case ERR_CONFLICT:
-        api->stats.idempotency_total[PAYMENT_NOTE_IN_FLIGHT]++;
+        api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_IN_FLIGHT]++;
         access_note_of(call->exchange)->idempotency =
-            PAYMENT_API_IDEMPOTENCY_NAMES[PAYMENT_NOTE_IN_FLIGHT];
+            PAYMENT_IDEMPOTENCY_NAMES[PAYMENT_IDEMPOTENCY_IN_FLIGHT];
         payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_IN_FLIGHT, NULL);
         return;
     case ERR_FULL:
@@ -234,8 +230,7 @@ enum err payment_api_create(struct payment_api **api, struct payment_store *stor
         free(made);
         return ERR_INVALID;
     }
-    CHECK(PAYMENT_CODE_COUNT <=
-          sizeof(made->stats.decisions_total) / sizeof(made->stats.decisions_total[0]));
+    CHECK(PAYMENT_CODE_COUNT == PAYMENT_CODE_PLACES);
     made->store = store;
     made->keys = keys;
     made->budget_us_max = (uint64_t)config->request_budget_ms * CLOCK_US_PER_MS;
@@ -277,7 +272,7 @@ uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, 
     return count;
 }
 
-const struct payment_api_stats *payment_api_stats(const struct payment_api *api)
+const struct payment_stats *payment_api_stats(const struct payment_api *api)
 {
     return &api->stats;
 }

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { DEADLINE_QUEUE, DEADLINE_DATABASE };
-
 static struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us)
 {
     return (struct payment_timing){
@@ -82,16 +80,6 @@ static void payment_reply_send(struct payment_reply *reply, struct payment_call 
 
 /* ---- decisions ---- */
 
-static void payment_call_count_decision(struct payment_api *api,
-                                        const struct payment_command *command,
-                                        const struct payment_decision *decision)
-{
-    const bool approved = payment_approved(decision);
-    const unsigned currency = strcmp(command->currency, "EUR") == 0 ? 0 : 1;
-    api->stats.decisions_total[decision->code_index][command->effect]++;
-    api->stats.amount_minor_total[currency][approved ? 1 : 0] += (uint64_t)command->amount_minor;
-}
-
 static uint64_t payment_api_next_number(struct payment_api *api, uint64_t wall_us)
 {
     const uint64_t wall_ns = wall_us * 1000;
@@ -127,8 +115,8 @@ static void payment_call_answer_evaluated(struct payment_call *call)
         payment_note_reference(note, &api->reference_tag, op->command.wallet_id);
     else
         payment_note_wallet(note, op->command.wallet_id);
-    payment_call_count_decision(api, &op->command, &op->decision);
-    api->stats.idempotency_total[PAYMENT_NOTE_NONE]++;
+    payment_stats_decision(&api->stats, &op->command, &op->decision);
+    api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_NONE]++;
     histogram_record(&api->stats.processing_time, reply.timing.total_us);
     payment_reply_send(&reply, call);
 }
@@ -157,9 +145,9 @@ static void payment_call_write_recorded(struct payment_call *call, struct paymen
 static void payment_call_refuse_reused(struct payment_call *call)
 {
     const enum payment_field field = payment_mismatch(&call->op.command, &call->op.decision);
-    call->api->stats.idempotency_total[PAYMENT_NOTE_MISMATCH]++;
+    call->api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_MISMATCH]++;
     access_note_of(call->exchange)->idempotency =
-        PAYMENT_API_IDEMPOTENCY_NAMES[PAYMENT_NOTE_MISMATCH];
+        PAYMENT_IDEMPOTENCY_NAMES[PAYMENT_IDEMPOTENCY_MISMATCH];
     payment_call_refuse(
         call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
         &(struct problem_details){.detail = "the key was used before with other fields",
@@ -168,7 +156,7 @@ static void payment_call_refuse_reused(struct payment_call *call)
 
 static void payment_call_refuse_late(struct payment_call *call)
 {
-    call->api->stats.deadline_exceeded_total[DEADLINE_DATABASE]++;
+    call->api->stats.deadline_exceeded_total[PAYMENT_STAGE_DATABASE]++;
     payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
                                 "the time was over before the decision; nothing was moved; "
                                 "retry with the same Idempotency-Key");
@@ -195,14 +183,14 @@ static void payment_call_answer_hold(struct payment_call *call)
         buf_add(&reply.headers, SPAN("Idempotent-Replayed: true\r\n"));
     payment_call_write_recorded(call, &reply);
 
-    const enum payment_note_idempotency result = decision->how == PAYMENT_NEW ? PAYMENT_NOTE_NEW
-                                                 : decision->how == PAYMENT_REPLAY
-                                                     ? PAYMENT_NOTE_REPLAY
-                                                     : PAYMENT_NOTE_RACE;
-    access_note_of(call->exchange)->idempotency = PAYMENT_API_IDEMPOTENCY_NAMES[result];
+    const enum payment_idempotency result = decision->how == PAYMENT_NEW ? PAYMENT_IDEMPOTENCY_NEW
+                                            : decision->how == PAYMENT_REPLAY
+                                                ? PAYMENT_IDEMPOTENCY_REPLAY
+                                                : PAYMENT_IDEMPOTENCY_RACE;
+    access_note_of(call->exchange)->idempotency = PAYMENT_IDEMPOTENCY_NAMES[result];
     api->stats.idempotency_total[result]++;
-    if (result == PAYMENT_NOTE_NEW)
-        payment_call_count_decision(api, &call->op.command, decision);
+    if (result == PAYMENT_IDEMPOTENCY_NEW)
+        payment_stats_decision(&api->stats, &call->op.command, decision);
     histogram_record(&api->stats.processing_time, reply.timing.total_us);
     payment_reply_send(&reply, call);
 }
@@ -315,14 +303,14 @@ void payment_call_answer_head(struct payment_call *call)
  * without, the caller's time is over. */
 static void payment_call_refuse_expired(struct payment_call *call)
 {
-    struct payment_api_stats *stats = &call->api->stats;
+    struct payment_stats *stats = &call->api->stats;
 
     if (clock_mono_us() < call->op.due_us) {
         stats->shed_total[PAYMENT_SHED_QUEUE]++;
         payment_call_refuse_because(call, PROBLEM_OVERLOADED, "it would have had to wait too long");
         return;
     }
-    stats->deadline_exceeded_total[DEADLINE_QUEUE]++;
+    stats->deadline_exceeded_total[PAYMENT_STAGE_QUEUE]++;
     payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
                                 "the time was over in the queue; nothing was done");
 }
@@ -330,7 +318,7 @@ static void payment_call_refuse_expired(struct payment_call *call)
 void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
 {
     struct payment_call *call = container_of(op, struct payment_call, op);
-    struct payment_api_stats *stats = &call->api->stats;
+    struct payment_stats *stats = &call->api->stats;
     CHECK(call->exchange != NULL);
     stats->outcomes_total[outcome]++;
     if (call->orphan && call->form->writes)
@@ -350,7 +338,7 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
         payment_call_refuse_late(call);
         return;
     case PG_UNKNOWN:
-        stats->deadline_exceeded_total[DEADLINE_DATABASE]++;
+        stats->deadline_exceeded_total[PAYMENT_STAGE_DATABASE]++;
         payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED, call->form->unknown);
         return;
     case PG_FAILED:

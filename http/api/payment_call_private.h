@@ -17,9 +17,6 @@
 #include "http/api/payment_note.h"
 #include "http/api/problem.h"
 
-/* Index into PAYMENT_API_SHED_NAMES. */
-enum payment_shed { PAYMENT_SHED_QUEUE, PAYMENT_SHED_DEADLINE, PAYMENT_SHED_DOWN };
-
 #define PAYMENT_API_PATH "/api/payment/simulate"
 
 /* What is asked and how it is answered: a row each in PAYMENT_FORMS. */
@@ -64,7 +61,7 @@ struct payment_api {
     struct uuid7_generator ids;
     uint64_t last_number; /* of the legacy "txn_<digits>" */
     struct payment_wallet_tag reference_tag;
-    struct payment_api_stats stats;
+    struct payment_stats stats;
     uint32_t call_count;
     struct payment_call calls[];
 };

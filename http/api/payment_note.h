@@ -8,16 +8,6 @@
 #include "core/payment.h"
 #include "http/api/access_note.h"
 
-/* Index into PAYMENT_API_IDEMPOTENCY_NAMES and payment_api_stats.idempotency_total. */
-enum payment_note_idempotency {
-    PAYMENT_NOTE_NEW,
-    PAYMENT_NOTE_REPLAY,
-    PAYMENT_NOTE_RACE,
-    PAYMENT_NOTE_IN_FLIGHT,
-    PAYMENT_NOTE_MISMATCH,
-    PAYMENT_NOTE_NONE
-};
-
 /* The tag of the last wallet it was asked for: the reference wallet is the same for every bare GET.
  */
 struct payment_wallet_tag {
