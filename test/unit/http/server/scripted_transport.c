@@ -60,10 +60,11 @@ static enum transport_status scripted_read(struct transport *transport, int fd, 
                                            size_t room, size_t *count)
 {
     struct scripted *scripted = of(transport);
+    const bool holds = scripted->hoards && take(scripted, fd);
     const enum transport_status status = next(&scripted->read);
     if (status != TRANSPORT_OK)
         return status;
-    if (!scripted->hoards || !take(scripted, fd))
+    if (!holds)
         return TRANSPORT_TCP.read(NULL, fd, data, limited(scripted, room), count);
     const size_t here = scripted->held - scripted->given;
     *count = limited(scripted, here < room ? here : room);
@@ -87,7 +88,7 @@ static enum transport_status scripted_write(struct transport *transport, int fd,
 static size_t scripted_pending(const struct transport *transport)
 {
     const struct scripted *scripted = (const struct scripted *)(const void *)transport;
-    return scripted->held - scripted->given;
+    return scripted->secretive ? 0 : scripted->held - scripted->given;
 }
 
 static void scripted_end(struct transport *transport, int fd)

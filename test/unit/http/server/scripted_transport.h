@@ -22,6 +22,7 @@ struct scripted {
     struct script handshake, read, write;
     bool open_fails;
     bool hoards;      /* every call first takes what the descriptor holds */
+    bool secretive;   /* what it holds is no use before the next read: it is not pending */
     size_t piece_max; /* bytes of one read or write; 0: no limit */
     unsigned opened, ended, closed;
     size_t held, given;

@@ -146,7 +146,8 @@ static void on_operations(void *owner, struct http_exchange *exchange)
     http_respond(exchange, &(struct http_response){.status = 200, .body = SPAN("operations")});
 }
 
-static struct client dial_port(int family, uint16_t port)
+/* -1: errno tells. */
+static int connect_to(int family, uint16_t port)
 {
     const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct sockaddr_in v4 = {
@@ -156,7 +157,18 @@ static struct client dial_port(int family, uint16_t port)
     const struct sockaddr *address =
         family == AF_INET ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6;
     assert_int_not_equal(fd, -1);
-    assert_int_equal(connect(fd, address, family == AF_INET ? sizeof v4 : sizeof v6), 0);
+    if (connect(fd, address, family == AF_INET ? sizeof v4 : sizeof v6) == 0)
+        return fd;
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static struct client dial_port(int family, uint16_t port)
+{
+    const int fd = connect_to(family, port);
+    assert_int_not_equal(fd, -1);
     return client_of(fd);
 }
 
@@ -184,12 +196,44 @@ static void test_each_listener_has_routes_of_its_own(void **state)
     http_server_visit_counts(server, see_count, seen);
     assert_string_equal(seen, "GET /now 200=2;POST /now 405=1;GET /operations 200=1;"
                               "GET other 404=2;");
-    http_server_drain(server); /* takes leave of both */
-    expect_end(&first);
-    expect_end(&second);
-    assert_true(http_server_quiet(server) || http_server_count(server, HTTP_CONN_LINGER) > 0);
     hang_up(&first);
     hang_up(&second);
+}
+
+static void test_drain_closes_every_listener(void **state)
+{
+    (void)state;
+    const struct http_listener_config config = {.address = "127.0.0.1",
+                                                .transport = &TRANSPORT_TCP,
+                                                .routes = ROUTES,
+                                                .route_count = ROUTE_COUNT};
+    assert_int_equal(http_server_listen(server, &config), ERR_OK);
+
+    http_server_drain(server);
+
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(connect_to(AF_INET, http_server_port(server, i)), -1);
+        assert_int_equal(errno, ECONNREFUSED);
+    }
+}
+
+static void test_listener_without_an_address_serves_what_is_adopted(void **state)
+{
+    (void)state;
+    static const struct http_route routes[] = {
+        {.path = "/operations", .methods = 1u << HTTP_GET, .on_request = on_operations}};
+    const struct http_listener_config config = {
+        .transport = &TRANSPORT_TCP, .routes = routes, .route_count = 1};
+    int pair[2];
+    assert_int_equal(http_server_listen(server, &config), ERR_OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(http_server_adopt(server, 1, pair[0]), ERR_OK);
+    struct client client = client_of(pair[1]);
+
+    ask(&client, "GET /operations HTTP/1.1\r\n" HOST "\r\n", "\r\n\r\noperations");
+
+    assert_string_equal(app.last_peer, "");
+    hang_up(&client);
 }
 
 static void test_listener_on_ipv6(void **state)
@@ -240,6 +284,8 @@ int main(void)
         TEST(test_listen_says_what_is_wrong),
         TEST(test_drain_twice_is_one_drain),
         TEST(test_each_listener_has_routes_of_its_own),
+        TEST(test_drain_closes_every_listener),
+        TEST(test_listener_without_an_address_serves_what_is_adopted),
         TEST(test_listener_on_ipv6),
         TEST(test_states_and_reasons_have_their_names),
     };

@@ -208,6 +208,22 @@ static void test_reading_waits_for_what_it_wants(void **state)
     hang_up(&client);
 }
 
+/* As in a change of keys: it took all there is, and must send before it can go on. */
+static void test_reading_that_must_write_first(void **state)
+{
+    (void)state;
+    struct client client = dial();
+    wait_for_state(HTTP_CONN_IDLE, 1);
+    scripted.hoards = true;
+    scripted.secretive = true;
+    script_add(&scripted.read, TRANSPORT_WANT_WRITE);
+
+    ask(&client, GET_NOW, "GET /now [] ");
+
+    assert_loop_rests();
+    hang_up(&client);
+}
+
 static void test_writing_waits_for_what_it_wants(void **state)
 {
     (void)state;
@@ -447,6 +463,7 @@ int main(void)
         TEST(test_held_request_behind_a_late_answer),
         TEST(test_lingering_throws_away_what_is_held),
         TEST(test_reading_waits_for_what_it_wants),
+        TEST(test_reading_that_must_write_first),
         TEST(test_writing_waits_for_what_it_wants),
         TEST(test_answers_leave_in_pieces),
         TEST(test_write_that_fails_drops_the_answer),
