@@ -2,8 +2,8 @@
  * http_conn: one connection as a state machine, and the exchange it borrows while it is at work.
  *
  * Private to http_server and to the files of this noun: http_conn.c (its life), http_dialog.c (what
- * is said on it), http_exchange.c (the exchange), http_listener.c (where it comes from). Rules: state
- * changes only in http_conn_set_state(); whoever finds that a connection must end calls
+ * is said on it), http_exchange.c (the exchange), http_listener.c (where it comes from). Rules:
+ * state changes only in http_conn_set_state(); whoever finds that a connection must end calls
  * http_conn_close(), which only marks it; http_conn_settle(), the last act of every entry from
  * outside (readiness, sweep, late answer, turn end), frees it. An answer that the kernel takes at
  * once goes from HANDLING to IDLE; WRITING is where the rest of one waits.
@@ -39,7 +39,7 @@ struct http_conn {
     struct http_server *server;
     const struct http_listener *listener; /* its routes and its transport's table */
     struct transport *transport;          /* its own, from open() to close() */
-    struct http_exchange *exchange;       /* NULL while idle, lingering or in the handshake */
+    struct http_exchange *exchange;       /* NULL: no request is on its way */
     uint64_t since_us;                    /* when the state was entered */
     uint32_t bytes; /* LINGER: thrown away; WRITING without an exchange: sent of the 503 */
     uint8_t state, close_reason;

@@ -199,6 +199,7 @@ static void measure_exchange(struct http_server *server)
 {
     const struct http_server_config *config = &server->config;
     const size_t alignment = alignof(max_align_t);
+    /* Never 0: even without a note there is something to point to. */
     server->note_stride = (config->note_bytes + alignment) / alignment * alignment;
     server->input_bytes = (size_t)config->limits.header_bytes_max + config->limits.body_bytes_max +
                           HTTP_READ_AHEAD_BYTES;
