@@ -2,6 +2,8 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "http/api/access_note.h"
+#include "http/api/payment_id.h"
 #include "http/api/problem.h"
 
 #include <string.h>
@@ -12,8 +14,7 @@ enum { ACCESS_LOG_FIELDS_MAX = 32, ACCESS_LOG_HEX_BYTES = 2 * UUID7_BYTES };
 struct access_line {
     struct log_field fields[ACCESS_LOG_FIELDS_MAX];
     uint32_t count;
-    char txn[sizeof("txn_") + ACCESS_LOG_HEX_BYTES], wallet[ACCESS_LOG_HEX_BYTES],
-        key[ACCESS_LOG_HEX_BYTES];
+    char txn[PAYMENT_ID_LEN], wallet[ACCESS_LOG_HEX_BYTES], key[ACCESS_LOG_HEX_BYTES];
 };
 
 static void access_line_add(struct access_line *line, struct log_field field)
@@ -36,8 +37,7 @@ static void access_line_add_txn(struct access_line *line, const struct uuid7 *id
 {
     struct buf text;
     buf_init(&text, line->txn, sizeof(line->txn));
-    buf_add(&text, SPAN("txn_"));
-    buf_add_hex(&text, id->bytes, UUID7_BYTES);
+    payment_id_add(&text, id);
     access_line_add(line, LOG_SPAN("payment.transaction_id", buf_span(&text)));
 }
 
@@ -62,7 +62,7 @@ static void access_line_add_request(struct access_line *line, const struct http_
         access_line_add(line, LOG_U64("client.gone", 1));
 }
 
-static void access_line_add_note(struct access_line *line, const struct http_note *note)
+static void access_line_add_note(struct access_line *line, const struct access_note *note)
 {
     if (note->budget_ms != 0) {
         access_line_add(line, LOG_U64("queue_us", note->queue_us));
@@ -120,7 +120,7 @@ static bool access_log_wants(struct access_log *log, const struct http_finished 
     return true;
 }
 
-static bool access_log_is_key_failure(const struct http_note *note)
+static bool access_log_is_key_failure(const struct access_note *note)
 {
     return note != NULL && note->problem != NULL &&
            (strcmp(note->problem, problem_kind(PROBLEM_API_KEY_MISSING)->slug) == 0 ||

@@ -24,7 +24,8 @@ struct access_log {
 };
 
 void access_log_init(struct access_log *log, uint32_t sample);
-/* The server's on_finished; owner is the struct access_log. */
+/* The server's on_finished; owner is the struct access_log; the note is a struct
+ * access_note. */
 void access_log_finished(void *owner, const struct http_finished *finished);
 
 #endif

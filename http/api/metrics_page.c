@@ -67,10 +67,10 @@ static void visit_duration(void *owner, const char *endpoint, enum http_method m
 static void add_legacy(struct metrics_writer *writer, const struct metrics_sources *sources)
 {
     metrics_family(writer, "http_requests_total", METRICS_COUNTER, "Total number of HTTP requests");
-    http_server_visit_counts(sources->server, visit_count, writer);
+    http_server_visit_counts(sources->parts.server, visit_count, writer);
     metrics_family(writer, "http_request_duration_seconds", METRICS_HISTOGRAM,
                    "HTTP request duration in seconds");
-    http_server_visit_durations(sources->server, visit_duration, writer);
+    http_server_visit_durations(sources->parts.server, visit_duration, writer);
     metrics_family(writer, "payment_processing_duration_seconds", METRICS_HISTOGRAM,
                    "Payment processing duration in seconds");
     metrics_histogram(writer, NULL, 0,
@@ -205,7 +205,7 @@ void metrics_page_write(struct buf *out, bool openmetrics, const struct metrics_
     add_legacy(&writer, sources);
     payment_stats_write(payment_api_stats(parts->payments), &writer);
     metrics_database_write(&writer, parts->pool, parts->store);
-    add_http(&writer, sources->server);
+    add_http(&writer, parts->server);
     add_keys(&writer, parts->keys);
     add_loop(&writer, parts->reactor);
     add_logs(&writer, parts->access_log);

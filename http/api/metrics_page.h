@@ -9,7 +9,6 @@
 
 struct metrics_sources {
     struct ops_api_parts parts;
-    const struct http_server *server;
     uint64_t started_wall_us; /* of the process */
 };
 

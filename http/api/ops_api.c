@@ -170,11 +170,6 @@ void ops_api_destroy(struct ops_api *ops)
     free(ops);
 }
 
-void ops_api_set_server(struct ops_api *ops, const struct http_server *server)
-{
-    ops->sources.server = server;
-}
-
 uint32_t ops_api_routes(struct ops_api *ops, struct http_route *routes, uint32_t room)
 {
     const struct http_route ours[] = {

@@ -13,9 +13,10 @@
 
 struct ops_api;
 
-/* All borrowed; server is set later, since it is built from the routes. */
+/* All borrowed. */
 struct ops_api_parts {
     struct reactor *reactor;
+    const struct http_server *server;
     const struct config *config;
     const struct pg_pool *pool;
     struct payment_store *store;
@@ -27,7 +28,6 @@ struct ops_api_parts {
 
 MUST_USE enum err ops_api_create(struct ops_api **ops, const struct ops_api_parts *parts);
 void ops_api_destroy(struct ops_api *ops);
-void ops_api_set_server(struct ops_api *ops, const struct http_server *server);
 uint32_t ops_api_routes(struct ops_api *ops, struct http_route *routes, uint32_t room);
 
 #endif

@@ -1,6 +1,7 @@
 #include "http/api/payment_answer.h"
 
 #include "core/clock.h"
+#include "http/api/payment_id.h"
 
 enum err payment_answer_style_init(struct payment_answer_style *style, struct span region)
 {
@@ -11,12 +12,6 @@ enum err payment_answer_style_init(struct payment_answer_style *style, struct sp
     buf_add(&out, SPAN(",\"timestamp\":\""));
     style->region = buf_span(&out);
     return out.overflow ? ERR_INVALID : ERR_OK;
-}
-
-static void payment_answer_add_id(struct buf *out, const struct uuid7 *id)
-{
-    buf_add(out, SPAN("txn_"));
-    buf_add_hex(out, id->bytes, sizeof(id->bytes));
 }
 
 static bool payment_answer_approved(const struct payment_answer *answer)
@@ -30,12 +25,10 @@ static void payment_answer_open(struct buf *out, const struct payment_answer_sty
                                 const struct payment_answer *answer)
 {
     buf_add(out, SPAN("{\"transaction_id\":\""));
-    if (answer->number != 0) {
-        buf_add(out, SPAN("txn_"));
-        buf_add_u64(out, answer->number);
-    } else {
-        payment_answer_add_id(out, &answer->txn_id);
-    }
+    if (answer->number != 0)
+        payment_id_add_number(out, answer->number);
+    else
+        payment_id_add(out, &answer->txn_id);
     if (payment_answer_approved(answer))
         buf_add(out, SPAN("\",\"status\":\"approved\",\"processing_time_ms\":\""));
     else
@@ -85,11 +78,11 @@ void payment_answer_write(struct buf *out, const struct payment_answer_style *st
 }
 
 void payment_answer_write_recorded(struct buf *out, const struct payment_answer_style *style,
-                                   const struct payment_answer *answer, bool voided)
+                                   const struct payment_answer *answer)
 {
     payment_answer_open(out, style, answer);
     payment_answer_add_decision(out, answer);
-    if (voided)
+    if (answer->voided)
         buf_add(out, SPAN(",\"voided\":true}\n"));
     else
         buf_add(out, SPAN(",\"voided\":false}\n"));
@@ -99,9 +92,9 @@ void payment_answer_write_void(struct buf *out, const struct payment_answer_styl
                                const struct payment_void_answer *answer)
 {
     buf_add(out, SPAN("{\"transaction_id\":\""));
-    payment_answer_add_id(out, &answer->txn_id);
+    payment_id_add(out, &answer->txn_id);
     buf_add(out, SPAN("\",\"voids\":\""));
-    payment_answer_add_id(out, &answer->voids);
+    payment_id_add(out, &answer->voids);
     buf_add(out, SPAN("\",\"status\":\"voided"));
     buf_add(out, style->region);
     clock_add_rfc3339(out, answer->wall_us);

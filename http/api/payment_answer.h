@@ -38,18 +38,19 @@ struct payment_answer {
     uint64_t wall_us;
     const struct payment_command *command; /* not needed for the legacy form */
     bool has_balance;
+    bool voided; /* of a recorded one */
     int64_t balance_after_minor;
 };
 
+/* Writes the body of a decision. */
+typedef void payment_answer_fn(struct buf *out, const struct payment_answer_style *style,
+                               const struct payment_answer *answer);
 /* Five members and a line feed: the Go service's answer. */
-void payment_answer_write_legacy(struct buf *out, const struct payment_answer_style *style,
-                                 const struct payment_answer *answer);
+payment_answer_fn payment_answer_write_legacy;
 /* The five and the decision. */
-void payment_answer_write(struct buf *out, const struct payment_answer_style *style,
-                          const struct payment_answer *answer);
+payment_answer_fn payment_answer_write;
 /* The same and whether it was voided. */
-void payment_answer_write_recorded(struct buf *out, const struct payment_answer_style *style,
-                                   const struct payment_answer *answer, bool voided);
+payment_answer_fn payment_answer_write_recorded;
 
 struct payment_void_answer {
     struct uuid7 txn_id, voids;

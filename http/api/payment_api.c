@@ -5,6 +5,7 @@
 #include "http/api/payment_body.h"
 #include "http/api/payment_call_private.h"
 #include "http/api/payment_head.h"
+#include "http/api/payment_id.h"
 
 #include <stdlib.h>
 
@@ -32,7 +33,7 @@ static struct payment_call *payment_api_take_call(struct payment_api *api,
         return NULL;
     }
     call->op.client_id = key->client_id;
-    struct http_note *note = http_exchange_note(exchange);
+    struct access_note *note = access_note_of(exchange);
     note->key_id = key->key_id;
     note->client_id = key->client_id;
     if (!payment_head_accepts_json(request)) {
@@ -42,26 +43,25 @@ static struct payment_call *payment_api_take_call(struct payment_api *api,
     return call;
 }
 
-static void payment_api_submit(struct payment_call *call, enum payment_form form,
-                               enum payment_op_kind kind)
+static void payment_api_submit(struct payment_call *call, enum payment_form_index form)
 {
     struct payment_api *api = call->api;
     struct payment_op *op = &call->op;
     const uint64_t budget_us =
         budget_of_request_us(http_exchange_request(call->exchange), api->budget_us_max,
                              &api->stats.malformed_timeouts_total);
-    call->form = form;
-    op->kind = kind;
+    call->form = &PAYMENT_FORMS[form];
+    op->kind = call->form->op;
     op->started_us = http_exchange_started_us(call->exchange);
     op->due_us = op->started_us + budget_us;
     op->on_done = payment_call_done;
-    http_exchange_note(call->exchange)->budget_ms = (uint32_t)(budget_us / CLOCK_US_PER_MS);
+    access_note_of(call->exchange)->budget_ms = (uint32_t)(budget_us / CLOCK_US_PER_MS);
     switch (payment_store_submit(api->store, op)) {
     case ERR_OK:
         return;
     case ERR_CONFLICT:
         api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_IN_FLIGHT]++;
-        http_exchange_note(call->exchange)->idempotency =
+        access_note_of(call->exchange)->idempotency =
             payment_idempotency_name(PAYMENT_IDEMPOTENCY_IN_FLIGHT);
         payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_IN_FLIGHT, NULL);
         return;
@@ -88,7 +88,7 @@ static void payment_api_submit(struct payment_call *call, enum payment_form form
 static void payment_api_get(struct payment_call *call, const struct http_request *request)
 {
     const struct payment_store_health *health = payment_store_health(call->api->store);
-    enum payment_form form = PAYMENT_FORM_LEGACY;
+    enum payment_form_index form = PAYMENT_FORM_LEGACY;
     if (request->query.len > 0) {
         struct payment_refusal refusal;
         form = PAYMENT_FORM_QUERY;
@@ -111,7 +111,7 @@ static void payment_api_get(struct payment_call *call, const struct http_request
         call->op.command = health->reference;
         call->op.command.effect = PAYMENT_EVALUATE;
     }
-    payment_api_submit(call, form, PAYMENT_OP_EVALUATE);
+    payment_api_submit(call, form);
 }
 
 /* False: answered. */
@@ -120,7 +120,7 @@ static bool payment_api_read_key(struct payment_call *call, const struct http_re
     struct payment_op *op = &call->op;
     switch (payment_head_idempotency_key(request, op->key, &op->key_len)) {
     case PAYMENT_KEY_VALID:
-        payment_note_key(http_exchange_note(call->exchange), (struct span){op->key, op->key_len});
+        payment_note_key(access_note_of(call->exchange), (struct span){op->key, op->key_len});
         return true;
     case PAYMENT_KEY_ABSENT:
         if (op->command.effect == PAYMENT_EVALUATE)
@@ -157,11 +157,11 @@ static void payment_api_post(struct payment_call *call, const struct http_reques
         return;
     call->op.txn_id = uuid7_next(&call->api->ids);
     if (call->op.command.effect == PAYMENT_EVALUATE) {
-        payment_api_submit(call, PAYMENT_FORM_EVALUATE, PAYMENT_OP_EVALUATE);
+        payment_api_submit(call, PAYMENT_FORM_EVALUATE);
         return;
     }
     call->op.fingerprint = payment_fingerprint(&call->op.command, SPAN("POST " PAYMENT_API_PATH));
-    payment_api_submit(call, PAYMENT_FORM_HOLD, PAYMENT_OP_HOLD);
+    payment_api_submit(call, PAYMENT_FORM_HOLD);
 }
 
 static void payment_api_on_simulate(void *app, struct http_exchange *exchange)
@@ -179,10 +179,7 @@ static void payment_api_on_simulate(void *app, struct http_exchange *exchange)
 /* False: answered with 404, as for an id that is not there. */
 static bool payment_api_read_id(struct payment_call *call, struct uuid7 *id)
 {
-    struct span param = http_exchange_param(call->exchange);
-    const struct span prefix = SPAN(PAYMENT_API_ID_PREFIX);
-    if (span_starts_with(param, prefix) &&
-        uuid7_parse_hex((struct span){param.ptr + prefix.len, param.len - prefix.len}, id))
+    if (payment_id_parse(http_exchange_param(call->exchange), id))
         return true;
     payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such transaction");
     return false;
@@ -192,7 +189,7 @@ static void payment_api_on_find(void *app, struct http_exchange *exchange)
 {
     struct payment_call *call = payment_api_take_call(app, exchange);
     if (call != NULL && payment_api_read_id(call, &call->op.txn_id))
-        payment_api_submit(call, PAYMENT_FORM_FIND, PAYMENT_OP_FIND);
+        payment_api_submit(call, PAYMENT_FORM_FIND);
 }
 
 static void payment_api_on_void(void *app, struct http_exchange *exchange)
@@ -201,7 +198,7 @@ static void payment_api_on_void(void *app, struct http_exchange *exchange)
     if (call == NULL || !payment_api_read_id(call, &call->op.pending_id))
         return;
     call->op.txn_id = uuid7_next(&call->api->ids);
-    payment_api_submit(call, PAYMENT_FORM_VOID, PAYMENT_OP_VOID);
+    payment_api_submit(call, PAYMENT_FORM_VOID);
 }
 
 static bool payment_api_on_abandon(void *app, struct http_exchange *exchange)

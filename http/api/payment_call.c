@@ -2,32 +2,28 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "http/api/payment_id.h"
 #include "http/api/payment_note.h"
 
 #include <string.h>
 
 static struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us)
 {
-    const struct pg_member *member = &call->op.member;
-    struct payment_timing timing = {
+    return (struct payment_timing){
         .auth_us = call->auth_us,
+        .queue_us = call->op.queue_us,
+        .db_us = call->op.db_us,
         .total_us = now_us - http_exchange_started_us(call->exchange),
     };
-    if (member->queued_us != 0 && member->sent_us >= member->queued_us)
-        timing.queue_us = member->sent_us - member->queued_us;
-    if (member->sent_us != 0 && member->answered_us >= member->sent_us)
-        timing.db_us = member->answered_us - member->sent_us;
-    return timing;
 }
 
 /* Ends the call: its slot is free, and may be used again inside http_respond(). */
-static struct http_exchange *payment_call_end(struct payment_call *call,
-                                              const struct payment_timing *timing)
+static struct http_exchange *payment_call_end(struct payment_call *call)
 {
     struct http_exchange *exchange = call->exchange;
-    struct http_note *note = http_exchange_note(exchange);
-    note->queue_us = (uint32_t)timing->queue_us;
-    note->db_us = (uint32_t)timing->db_us;
+    struct access_note *note = access_note_of(exchange);
+    note->queue_us = call->op.queue_us;
+    note->db_us = call->op.db_us;
     call->exchange = NULL;
     return exchange;
 }
@@ -42,7 +38,7 @@ void payment_call_refuse(struct payment_call *call, enum problem problem,
     payment_answer_write_headers(&headers, &timing);
     struct problem_details all = *details;
     all.headers = buf_span(&headers);
-    problem_respond(payment_call_end(call, &timing), problem, &all);
+    problem_respond(payment_call_end(call), problem, &all);
 }
 
 void payment_call_refuse_because(struct payment_call *call, enum problem problem,
@@ -74,13 +70,12 @@ static void payment_reply_send(struct payment_reply *reply, struct payment_call 
 {
     CHECK(!reply->headers.overflow);
     CHECK(!reply->body.overflow);
-    http_respond(payment_call_end(call, &reply->timing),
-                 &(struct http_response){
-                     .status = reply->status,
-                     .content_type = SPAN("application/json"),
-                     .headers = buf_span(&reply->headers),
-                     .body = buf_span(&reply->body),
-                 });
+    http_respond(payment_call_end(call), &(struct http_response){
+                                             .status = reply->status,
+                                             .content_type = SPAN("application/json"),
+                                             .headers = buf_span(&reply->headers),
+                                             .body = buf_span(&reply->body),
+                                         });
 }
 
 /* ---- decisions ---- */
@@ -106,23 +101,20 @@ static void payment_call_answer_evaluated(struct payment_call *call)
         .has_balance = op->decision.has_balance,
         .balance_after_minor = op->decision.balance_after_minor,
     };
-    if (call->form == PAYMENT_FORM_EVALUATE)
-        answer.txn_id = op->txn_id;
-    else
+    struct access_note *note = access_note_of(call->exchange);
+    if (call->form->numbered) {
         answer.number = payment_api_next_number(api, answer.wall_us);
-    if (call->form == PAYMENT_FORM_LEGACY)
-        payment_answer_write_legacy(&reply.body, &api->style, &answer);
-    else
-        payment_answer_write(&reply.body, &api->style, &answer);
+    } else {
+        answer.txn_id = op->txn_id;
+        payment_note_txn(note, &op->txn_id);
+    }
+    call->form->write(&reply.body, &api->style, &answer);
 
-    struct http_note *note = http_exchange_note(call->exchange);
     payment_note_decision(note, &op->command, op->decision.code_index);
-    if (call->form == PAYMENT_FORM_LEGACY)
+    if (call->form->of_reference)
         payment_note_reference(note, &api->reference_tag, op->command.wallet_id);
     else
         payment_note_wallet(note, op->command.wallet_id);
-    if (call->form == PAYMENT_FORM_EVALUATE)
-        payment_note_txn(note, &op->txn_id);
     payment_stats_decision(&api->stats, &op->command, &op->decision);
     api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_NONE]++;
     histogram_record(&api->stats.processing_time, reply.timing.total_us);
@@ -139,14 +131,12 @@ static void payment_call_write_recorded(struct payment_call *call, struct paymen
         .wall_us = decision->created_wall_us,
         .command = &decision->command,
         .has_balance = decision->has_balance,
+        .voided = call->op.voided,
         .balance_after_minor = decision->balance_after_minor,
     };
-    if (call->form == PAYMENT_FORM_FIND)
-        payment_answer_write_recorded(&reply->body, &call->api->style, &answer, call->op.voided);
-    else
-        payment_answer_write(&reply->body, &call->api->style, &answer);
+    call->form->write(&reply->body, &call->api->style, &answer);
 
-    struct http_note *note = http_exchange_note(call->exchange);
+    struct access_note *note = access_note_of(call->exchange);
     payment_note_decision(note, &decision->command, decision->code_index);
     payment_note_wallet(note, decision->command.wallet_id);
     payment_note_txn(note, &decision->txn_id);
@@ -157,7 +147,7 @@ static void payment_call_refuse_reused(struct payment_call *call)
     const enum payment_field field =
         payment_mismatch(&call->op.command, &call->op.fingerprint, &call->op.decision);
     call->api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_MISMATCH]++;
-    http_exchange_note(call->exchange)->idempotency =
+    access_note_of(call->exchange)->idempotency =
         payment_idempotency_name(PAYMENT_IDEMPOTENCY_MISMATCH);
     payment_call_refuse(
         call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
@@ -187,8 +177,8 @@ static void payment_call_answer_hold(struct payment_call *call)
     }
     struct payment_reply reply;
     payment_reply_begin(&reply, call, 201);
-    buf_add(&reply.headers, SPAN("Location: " PAYMENT_API_PATH "/" PAYMENT_API_ID_PREFIX));
-    buf_add_hex(&reply.headers, decision->txn_id.bytes, UUID7_BYTES);
+    buf_add(&reply.headers, SPAN("Location: " PAYMENT_API_PATH "/"));
+    payment_id_add(&reply.headers, &decision->txn_id);
     buf_add(&reply.headers, SPAN("\r\n"));
     if (decision->how != PAYMENT_NEW)
         buf_add(&reply.headers, SPAN("Idempotent-Replayed: true\r\n"));
@@ -198,7 +188,7 @@ static void payment_call_answer_hold(struct payment_call *call)
                                             : decision->how == PAYMENT_REPLAY
                                                 ? PAYMENT_IDEMPOTENCY_REPLAY
                                                 : PAYMENT_IDEMPOTENCY_RACE;
-    http_exchange_note(call->exchange)->idempotency = payment_idempotency_name(result);
+    access_note_of(call->exchange)->idempotency = payment_idempotency_name(result);
     api->stats.idempotency_total[result]++;
     if (result == PAYMENT_IDEMPOTENCY_NEW)
         payment_stats_decision(&api->stats, &call->op.command, decision);
@@ -220,17 +210,14 @@ static void payment_call_answer_found(struct payment_call *call)
 
 static void payment_call_audit_void(const struct payment_call *call)
 {
-    enum { ID_LEN = sizeof(PAYMENT_API_ID_PREFIX) - 1 + UUID7_HEX_LEN };
-    char storage[2 * ID_LEN];
+    char storage[2 * PAYMENT_ID_LEN];
     struct buf ids;
     buf_init(&ids, storage, sizeof(storage));
-    buf_add(&ids, SPAN(PAYMENT_API_ID_PREFIX));
-    buf_add_hex(&ids, call->op.txn_id.bytes, UUID7_BYTES);
-    buf_add(&ids, SPAN(PAYMENT_API_ID_PREFIX));
-    buf_add_hex(&ids, call->op.pending_id.bytes, UUID7_BYTES);
-    const struct http_note *note = http_exchange_note(call->exchange);
-    log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, ID_LEN})),
-              LOG_SPAN("payment.voids", ((struct span){ids.data + ID_LEN, ID_LEN})),
+    payment_id_add(&ids, &call->op.txn_id);
+    payment_id_add(&ids, &call->op.pending_id);
+    const struct access_note *note = access_note_of(call->exchange);
+    log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, PAYMENT_ID_LEN})),
+              LOG_SPAN("payment.voids", ((struct span){ids.data + PAYMENT_ID_LEN, PAYMENT_ID_LEN})),
               LOG_I64("client.id", call->op.client_id), LOG_TEXT("api_key.id", note->key_id),
               LOG_TEXT("request_id", http_exchange_request_id(call->exchange)));
 }
@@ -251,7 +238,7 @@ static void payment_call_answer_void(struct payment_call *call)
         break;
     }
     payment_call_audit_void(call);
-    payment_note_txn(http_exchange_note(call->exchange), &op->txn_id);
+    payment_note_txn(access_note_of(call->exchange), &op->txn_id);
     struct payment_reply reply;
     payment_reply_begin(&reply, call, 200);
     payment_answer_write_void(&reply.body, &call->api->style,
@@ -264,41 +251,40 @@ static void payment_call_answer_void(struct payment_call *call)
     payment_reply_send(&reply, call);
 }
 
-static void payment_call_answer(struct payment_call *call)
-{
-    switch (call->form) {
-    case PAYMENT_FORM_LEGACY:
-    case PAYMENT_FORM_QUERY:
-    case PAYMENT_FORM_EVALUATE:
-        payment_call_answer_evaluated(call);
-        return;
-    case PAYMENT_FORM_HOLD:
-        payment_call_answer_hold(call);
-        return;
-    case PAYMENT_FORM_FIND:
-        payment_call_answer_found(call);
-        return;
-    case PAYMENT_FORM_VOID:
-        payment_call_answer_void(call);
-        return;
-    }
-}
+#define NOTHING_CHANGED "no answer came in time; nothing was changed"
 
-static const char *payment_form_unknown_detail(enum payment_form form)
-{
-    switch (form) {
-    case PAYMENT_FORM_HOLD:
-        return "the outcome is not known; retry with the same Idempotency-Key";
-    case PAYMENT_FORM_VOID:
-        return "the outcome is not known; retry: a hold is voided at most once";
-    case PAYMENT_FORM_LEGACY:
-    case PAYMENT_FORM_QUERY:
-    case PAYMENT_FORM_EVALUATE:
-    case PAYMENT_FORM_FIND:
-        break;
-    }
-    return "no answer came in time; nothing was changed";
-}
+const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT] = {
+    [PAYMENT_FORM_LEGACY] = {.op = PAYMENT_OP_EVALUATE,
+                             .numbered = true,
+                             .of_reference = true,
+                             .unknown = NOTHING_CHANGED,
+                             .write = payment_answer_write_legacy,
+                             .answer = payment_call_answer_evaluated},
+    [PAYMENT_FORM_QUERY] = {.op = PAYMENT_OP_EVALUATE,
+                            .numbered = true,
+                            .unknown = NOTHING_CHANGED,
+                            .write = payment_answer_write,
+                            .answer = payment_call_answer_evaluated},
+    [PAYMENT_FORM_EVALUATE] = {.op = PAYMENT_OP_EVALUATE,
+                               .unknown = NOTHING_CHANGED,
+                               .write = payment_answer_write,
+                               .answer = payment_call_answer_evaluated},
+    [PAYMENT_FORM_HOLD] = {.op = PAYMENT_OP_HOLD,
+                           .writes = true,
+                           .unknown = "the outcome is not known; retry with the same "
+                                      "Idempotency-Key",
+                           .write = payment_answer_write,
+                           .answer = payment_call_answer_hold},
+    [PAYMENT_FORM_FIND] = {.op = PAYMENT_OP_FIND,
+                           .unknown = NOTHING_CHANGED,
+                           .write = payment_answer_write_recorded,
+                           .answer = payment_call_answer_found},
+    [PAYMENT_FORM_VOID] = {.op = PAYMENT_OP_VOID,
+                           .writes = true,
+                           .unknown = "the outcome is not known; retry: a hold is voided at most "
+                                      "once",
+                           .answer = payment_call_answer_void},
+};
 
 void payment_call_answer_head(struct payment_call *call)
 {
@@ -336,11 +322,11 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
     struct payment_stats *stats = &call->api->stats;
     CHECK(call->exchange != NULL);
     stats->outcomes_total[outcome]++;
-    if (call->orphan && (call->form == PAYMENT_FORM_HOLD || call->form == PAYMENT_FORM_VOID))
+    if (call->orphan && call->form->writes)
         stats->orphans_finished_total++;
     switch (outcome) {
     case PG_DONE:
-        payment_call_answer(call);
+        call->form->answer(call);
         return;
     case PG_EXPIRED:
         payment_call_refuse_expired(call);
@@ -354,11 +340,10 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
         return;
     case PG_UNKNOWN:
         stats->deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE]++;
-        payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
-                                    payment_form_unknown_detail(call->form));
+        payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED, call->form->unknown);
         return;
     case PG_FAILED:
-        http_exchange_note(call->exchange)->sqlstate = op->member.sqlstate;
+        access_note_of(call->exchange)->sqlstate = op->sqlstate;
         payment_call_refuse_because(call, PROBLEM_INTERNAL, NULL);
         return;
     }

@@ -1,5 +1,5 @@
 /*
- * payment_call (private to http/payment_*): one request of the payment API on its way, and its
+ * payment_call (private to payment_api): one request of the payment API on its way, and its
  * answers.
  *
  * payment_api asks: it takes a call, fills the operation and submits it. This answers: every way
@@ -18,10 +18,9 @@
 #include "http/api/problem.h"
 
 #define PAYMENT_API_PATH "/api/payment/simulate"
-#define PAYMENT_API_ID_PREFIX "txn_"
 
-/* How a decision is shown. */
-enum payment_form {
+/* What is asked and how it is answered: a row each in PAYMENT_FORMS. */
+enum payment_form_index {
     PAYMENT_FORM_LEGACY,
     PAYMENT_FORM_QUERY,
     PAYMENT_FORM_EVALUATE,
@@ -29,13 +28,27 @@ enum payment_form {
     PAYMENT_FORM_FIND,
     PAYMENT_FORM_VOID
 };
+enum { PAYMENT_FORM_COUNT = PAYMENT_FORM_VOID + 1 };
+
+struct payment_call;
+
+struct payment_form {
+    enum payment_op_kind op;
+    bool writes;         /* the database may keep something: an orphan of it counts */
+    bool numbered;       /* shows the Go service's number, since no id was made */
+    bool of_reference;   /* of the reference wallet, whose tag is kept */
+    const char *unknown; /* detail of an answer that did not come */
+    payment_answer_fn *write;
+    void (*answer)(struct payment_call *call); /* the operation is done */
+};
+extern const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT];
 
 /* One per exchange. exchange is NULL while the call is free. */
 struct payment_call {
     struct payment_op op;
     struct payment_api *api;
     struct http_exchange *exchange;
-    enum payment_form form;
+    const struct payment_form *form; /* of an operation at the store */
     uint64_t auth_us;
     bool orphan; /* its client has left; the operation is sent and finishes */
 };

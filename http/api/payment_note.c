@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-void payment_note_decision(struct http_note *note, const struct payment_command *command,
+void payment_note_decision(struct access_note *note, const struct payment_command *command,
                            uint8_t code_index)
 {
     note->has_payment = true;
@@ -12,12 +12,12 @@ void payment_note_decision(struct http_note *note, const struct payment_command 
     note->amount_minor = command->amount_minor;
 }
 
-void payment_note_wallet(struct http_note *note, int64_t wallet_id)
+void payment_note_wallet(struct access_note *note, int64_t wallet_id)
 {
     secret_tag((struct span){(const char *)&wallet_id, sizeof(wallet_id)}, note->wallet_tag);
 }
 
-void payment_note_reference(struct http_note *note, struct payment_wallet_tag *last,
+void payment_note_reference(struct access_note *note, struct payment_wallet_tag *last,
                             int64_t wallet_id)
 {
     if (last->wallet_id != wallet_id) {
@@ -29,13 +29,13 @@ void payment_note_reference(struct http_note *note, struct payment_wallet_tag *l
     memcpy(note->wallet_tag, last->tag, sizeof(last->tag));
 }
 
-void payment_note_txn(struct http_note *note, const struct uuid7 *txn_id)
+void payment_note_txn(struct access_note *note, const struct uuid7 *txn_id)
 {
     note->has_txn = true;
     note->txn_id = *txn_id;
 }
 
-void payment_note_key(struct http_note *note, struct span key)
+void payment_note_key(struct access_note *note, struct span key)
 {
     note->has_key_tag = true;
     secret_tag(key, note->key_tag);

@@ -1,12 +1,12 @@
 /*
- * payment_note: what the access log is told about a payment. No wallet id and no idempotency key
- * goes there, only keyed tags of them.
+ * payment_note: the payment's part of the access note. No wallet id and no idempotency key goes
+ * there, only keyed tags of them.
  */
 #ifndef HTTP_API_PAYMENT_NOTE_H
 #define HTTP_API_PAYMENT_NOTE_H
 
 #include "core/payment.h"
-#include "http/server/http_server.h"
+#include "http/api/access_note.h"
 
 /* The tag of the last wallet it was asked for: the reference wallet is the same for every bare GET.
  */
@@ -15,12 +15,12 @@ struct payment_wallet_tag {
     uint8_t tag[SECRET_TAG_BYTES];
 };
 
-void payment_note_decision(struct http_note *note, const struct payment_command *command,
+void payment_note_decision(struct access_note *note, const struct payment_command *command,
                            uint8_t code_index);
-void payment_note_wallet(struct http_note *note, int64_t wallet_id);
-void payment_note_reference(struct http_note *note, struct payment_wallet_tag *last,
+void payment_note_wallet(struct access_note *note, int64_t wallet_id);
+void payment_note_reference(struct access_note *note, struct payment_wallet_tag *last,
                             int64_t wallet_id);
-void payment_note_txn(struct http_note *note, const struct uuid7 *txn_id);
-void payment_note_key(struct http_note *note, struct span key);
+void payment_note_txn(struct access_note *note, const struct uuid7 *txn_id);
+void payment_note_key(struct access_note *note, struct span key);
 
 #endif

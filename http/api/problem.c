@@ -2,14 +2,13 @@
 
 #include "core/check.h"
 #include "core/payment.h"
-#include "http/server/http_server.h"
-
-#include <string.h>
+#include "http/api/access_note.h"
 
 #define PROBLEM_TYPE_PREFIX "urn:problem:payment-latency-api:"
 
 enum { PROBLEM_BODY_BYTES = 3072, PROBLEM_HEADER_BYTES = 512, PROBLEM_INSTANCE_MAX = 256 };
 
+#define PROBLEM_MEDIA_TYPE "application/problem+json"
 #define RETRY_SOON "Retry-After: 1\r\n"
 
 static const struct problem_kind kinds[PROBLEMS] = {
@@ -69,12 +68,26 @@ const struct problem_kind *problem_kind(enum problem problem)
     return &kinds[problem];
 }
 
-enum problem problem_of_slug(const char *slug)
+static const enum problem http_problems[HTTP_ERRORS] = {
+    [HTTP_ERROR_NONE] = PROBLEM_INTERNAL,
+    [HTTP_ERROR_MALFORMED] = PROBLEM_MALFORMED_REQUEST,
+    [HTTP_ERROR_NOT_FOUND] = PROBLEM_NOT_FOUND,
+    [HTTP_ERROR_METHOD_NOT_ALLOWED] = PROBLEM_METHOD_NOT_ALLOWED,
+    [HTTP_ERROR_REQUEST_TIMEOUT] = PROBLEM_REQUEST_TIMEOUT,
+    [HTTP_ERROR_LENGTH_REQUIRED] = PROBLEM_LENGTH_REQUIRED,
+    [HTTP_ERROR_CONTENT_TOO_LARGE] = PROBLEM_CONTENT_TOO_LARGE,
+    [HTTP_ERROR_URI_TOO_LONG] = PROBLEM_URI_TOO_LONG,
+    [HTTP_ERROR_EXPECTATION_FAILED] = PROBLEM_EXPECTATION_FAILED,
+    [HTTP_ERROR_HEADERS_TOO_LARGE] = PROBLEM_HEADERS_TOO_LARGE,
+    [HTTP_ERROR_NOT_IMPLEMENTED] = PROBLEM_NOT_IMPLEMENTED,
+    [HTTP_ERROR_OVERLOADED] = PROBLEM_OVERLOADED,
+    [HTTP_ERROR_VERSION_NOT_SUPPORTED] = PROBLEM_VERSION_NOT_SUPPORTED,
+};
+
+enum problem problem_of_http_error(enum http_error error)
 {
-    for (unsigned i = 0; i < PROBLEMS; i++)
-        if (strcmp(kinds[i].slug, slug) == 0)
-            return (enum problem)i;
-    return PROBLEM_INTERNAL;
+    CHECK((unsigned)error < HTTP_ERRORS);
+    return http_problems[error];
 }
 
 static void problem_add_member(struct buf *out, const char *name, struct span value)
@@ -127,6 +140,17 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
     buf_add(out, SPAN("}\n"));
 }
 
+struct span problem_format_error(const struct http_error_report *report, struct buf *body,
+                                 void *note)
+{
+    const enum problem problem = problem_of_http_error(report->refusal.error);
+    const struct problem_details details = {.detail = report->refusal.detail};
+    struct access_note *access_note = note;
+    problem_write(body, problem, &details, report->path, report->request_id);
+    access_note->problem = problem_kind(problem)->slug;
+    return SPAN(PROBLEM_MEDIA_TYPE);
+}
+
 void problem_respond(struct http_exchange *exchange, enum problem problem,
                      const struct problem_details *details)
 {
@@ -144,10 +168,10 @@ void problem_respond(struct http_exchange *exchange, enum problem problem,
     CHECK(!body.overflow);
     CHECK(!headers.overflow);
 
-    http_exchange_note(exchange)->problem = kind->slug;
+    access_note_of(exchange)->problem = kind->slug;
     http_respond(exchange, &(struct http_response){
                                .status = kind->status,
-                               .content_type = SPAN("application/problem+json"),
+                               .content_type = SPAN(PROBLEM_MEDIA_TYPE),
                                .headers = buf_span(&headers),
                                .body = buf_span(&body),
                                .close = details->close,

@@ -8,10 +8,9 @@
 #define HTTP_API_PROBLEM_H
 
 #include "core/buf.h"
+#include "http/server/http_server.h"
 
 #include <stdint.h>
-
-struct http_exchange;
 
 enum problem {
     PROBLEM_MALFORMED_REQUEST, /* 400 */
@@ -53,8 +52,8 @@ struct problem_kind {
     const char *headers; /* extra header lines with CRLF, or "" */
 };
 const struct problem_kind *problem_kind(enum problem problem);
-/* The problem of a slug (http_refusal); PROBLEM_INTERNAL if unknown. */
-enum problem problem_of_slug(const char *slug);
+/* What an error of the server's own is called here; status and header lines agree. */
+enum problem problem_of_http_error(enum http_error error);
 
 struct problem_error {
     const char *pointer; /* JSON pointer or query parameter name */
@@ -76,6 +75,9 @@ struct problem_details {
  * out. */
 void problem_write(struct buf *out, enum problem problem, const struct problem_details *details,
                    struct span instance, const char *trace_id);
+/* The server's format_error; note is a struct access_note. */
+struct span problem_format_error(const struct http_error_report *report, struct buf *body,
+                                 void *note);
 /* Answers the exchange with it, notes the slug for the log. */
 void problem_respond(struct http_exchange *exchange, enum problem problem,
                      const struct problem_details *details);

@@ -4,9 +4,11 @@
 #include "core/log.h"
 #include "core/process.h"
 #include "http/api/access_log.h"
+#include "http/api/access_note.h"
 #include "http/api/json.h"
 #include "http/api/ops_api.h"
 #include "http/api/payment_api.h"
+#include "http/api/problem.h"
 #include "http/main/drain.h"
 #include "http/main/reload.h"
 #include "revision.h"
@@ -35,10 +37,10 @@ struct service {
     struct access_log access_log;
     struct pg_pool *pool;
     struct payment_store *store;
+    struct http_server *server;
     struct payment_api *payments;
     struct ops_api *ops;
     struct http_route routes[HTTP_ROUTES_MAX];
-    struct http_server *server;
     struct drain drain;
     struct reload reload;
 };
@@ -111,35 +113,9 @@ static enum err service_build_database(struct service *service)
     return err == ERR_OK ? ERR_OK : service_failed("database pool", err);
 }
 
-static enum err service_build_apis(struct service *service)
-{
-    const struct config *config = service->config;
-    api_keys_set(&service->keys, span_of(config->api_secret_key),
-                 span_of(config->api_secret_key_previous));
-    access_log_init(&service->access_log, config->access_log_sample);
-    enum err err = payment_api_create(&service->payments, service->store, &service->keys, config,
-                                      config->http_active_max);
-    if (err != ERR_OK)
-        return service_failed("payment api", err);
-    const struct ops_api_parts parts = {
-        .reactor = service->reactor,
-        .config = config,
-        .pool = service->pool,
-        .store = service->store,
-        .payments = service->payments,
-        .keys = &service->keys,
-        .access_log = &service->access_log,
-        .draining = &service->drain.draining,
-    };
-    err = ops_api_create(&service->ops, &parts);
-    return err == ERR_OK ? ERR_OK : service_failed("ops api", err);
-}
-
 static enum err service_build_server(struct service *service)
 {
     const struct config *config = service->config;
-    uint32_t routes = payment_api_routes(service->payments, service->routes, HTTP_ROUTES_MAX);
-    routes += ops_api_routes(service->ops, service->routes + routes, HTTP_ROUTES_MAX - routes);
     const struct http_server_config http = {
         .limits = {.header_bytes_max = config->http_header_bytes_max,
                    .header_count_max = config->http_header_count_max,
@@ -153,15 +129,43 @@ static enum err service_build_server(struct service *service)
         .idle_timeout_ms = config->http_idle_timeout_ms,
         .write_timeout_ms = config->http_write_timeout_ms,
         .linger_timeout_ms = config->http_linger_timeout_ms,
-        .routes = service->routes,
-        .route_count = routes,
+        .note_bytes = sizeof(struct access_note),
+        .format_error = problem_format_error,
         .on_finished = access_log_finished,
         .on_finished_owner = &service->access_log,
     };
-    enum err err = http_server_create(&service->server, service->reactor, &http);
+    const enum err err = http_server_create(&service->server, service->reactor, &http);
+    return err == ERR_OK ? ERR_OK : service_failed("http server", err);
+}
+
+static enum err service_build_apis(struct service *service)
+{
+    const struct config *config = service->config;
+    api_keys_set(&service->keys, span_of(config->api_secret_key),
+                 span_of(config->api_secret_key_previous));
+    access_log_init(&service->access_log, config->access_log_sample);
+    enum err err = payment_api_create(&service->payments, service->store, &service->keys, config,
+                                      config->http_active_max);
     if (err != ERR_OK)
-        return service_failed("http server", err);
-    ops_api_set_server(service->ops, service->server);
+        return service_failed("payment api", err);
+    const struct ops_api_parts parts = {
+        .reactor = service->reactor,
+        .server = service->server,
+        .config = config,
+        .pool = service->pool,
+        .store = service->store,
+        .payments = service->payments,
+        .keys = &service->keys,
+        .access_log = &service->access_log,
+        .draining = &service->drain.draining,
+    };
+    err = ops_api_create(&service->ops, &parts);
+    return err == ERR_OK ? ERR_OK : service_failed("ops api", err);
+}
+
+static void service_build_end(struct service *service)
+{
+    const struct config *config = service->config;
     service->drain.reactor = service->reactor;
     service->drain.server = service->server;
     service->drain.store = service->store;
@@ -171,8 +175,21 @@ static enum err service_build_server(struct service *service)
     drain_init(&service->drain);
     reload_start(&service->reload, service->reactor, service->config, &service->keys,
                  service->pool);
-    err = http_server_listen(service->server, config->bind_address, (uint16_t)config->port,
-                             &TRANSPORT_TCP);
+}
+
+/* Everything is there: clients may come. */
+static enum err service_listen(struct service *service)
+{
+    uint32_t count = payment_api_routes(service->payments, service->routes, HTTP_ROUTES_MAX);
+    count += ops_api_routes(service->ops, service->routes + count, HTTP_ROUTES_MAX - count);
+    const struct http_listener_config listener = {
+        .address = service->config->bind_address,
+        .port = (uint16_t)service->config->port,
+        .transport = &TRANSPORT_TCP,
+        .routes = service->routes,
+        .route_count = count,
+    };
+    const enum err err = http_server_listen(service->server, &listener);
     return err == ERR_OK ? ERR_OK : service_failed("listening on BIND_ADDRESS and PORT", err);
 }
 
@@ -182,10 +199,13 @@ static enum err service_build(struct service *service)
     if (err == ERR_OK)
         err = service_build_database(service);
     if (err == ERR_OK)
-        err = service_build_apis(service);
-    if (err == ERR_OK)
         err = service_build_server(service);
-    return err;
+    if (err == ERR_OK)
+        err = service_build_apis(service);
+    if (err != ERR_OK)
+        return err;
+    service_build_end(service);
+    return service_listen(service);
 }
 
 static void service_tear_down(struct service *service)
@@ -231,7 +251,7 @@ static void service_log_start(const struct service *service, struct span warning
         log_warn("configuration",
                  LOG_TEXT("detail", "DATABASE_TLS_INSECURE=1: the database's identity and the "
                                     "privacy of its traffic are not assured"));
-    log_info("started", LOG_U64("port", http_server_port(service->server)),
+    log_info("started", LOG_U64("port", http_server_port(service->server, 0)),
              LOG_TEXT("revision", PROJECT_REVISION),
              LOG_U64("http_conn_max", config->http_conn_max),
              LOG_U64("pool_size", config->pool_size));

@@ -1,3 +1,4 @@
+/* http_conn: the life of one connection: open, entries from outside, linger, end. */
 #include "http/server/http_conn_private.h"
 
 #include <string.h>
@@ -57,12 +58,17 @@ static bool ends_in_order(const struct http_conn *conn)
            conn->close_reason != HTTP_CLOSE_WRITE_TIMEOUT;
 }
 
+/* The one place where a transport is closed and a client's descriptor with it. */
 static void drop_socket(struct http_conn *conn)
 {
     const int fd = conn->io.fd;
-    if (ends_in_order(conn))
-        conn->ops->end(conn->transport, fd);
+    const struct transport_ops *ops = conn->listener->ops;
+    if (conn->opened && ends_in_order(conn))
+        ops->end(conn->transport, fd);
     reactor_remove(conn->server->reactor, &conn->io);
+    if (conn->opened)
+        ops->close(conn->transport, fd);
+    conn->transport = NULL;
     close(fd);
     conn->server->stats.closed_total[conn->close_reason]++;
 }
@@ -74,7 +80,8 @@ static bool abandon_request(struct http_conn *conn)
     if (exchange == NULL)
         return true;
     if (conn->state == HTTP_CONN_HANDLING && !exchange->answered) {
-        const struct http_route *route = &conn->server->router.routes[exchange->route];
+        const struct http_route *route = exchange->route;
+        CHECK(route != NULL);
         CHECK(route->on_abandon != NULL);
         if (!route->on_abandon(route->app, exchange))
             return false;
@@ -102,6 +109,44 @@ void http_conn_settle(struct http_conn *conn)
 
 /* ---- lingering ---- */
 
+bool http_conn_has_hidden_input(const struct http_conn *conn)
+{
+    return conn->listener->ops->pending(conn->transport) > 0;
+}
+
+/* One read into the bin. False: nothing more to read now. */
+static bool discard_some(struct http_conn *conn)
+{
+    char trash[LINGER_READ_BYTES];
+    size_t count = 0;
+    switch (conn->listener->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
+    case TRANSPORT_OK:
+        conn->bytes += (uint32_t)count;
+        if (conn->bytes <= HTTP_LINGER_BYTES_MAX)
+            return true;
+        http_conn_close(conn, HTTP_CLOSE_REFUSED);
+        return false;
+    case TRANSPORT_WANT_READ:
+        reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+        return false;
+    case TRANSPORT_WANT_WRITE:
+        reactor_watch(conn->server->reactor, &conn->io, REACTOR_WRITE);
+        return false;
+    case TRANSPORT_END:
+    case TRANSPORT_FAILED:
+        http_conn_close(conn, HTTP_CLOSE_REFUSED);
+        return false;
+    }
+    UNREACHABLE();
+}
+
+/* What the descriptor holds comes with its readiness; what the transport holds goes now. */
+static void discard_input(struct http_conn *conn)
+{
+    while (discard_some(conn) && http_conn_has_hidden_input(conn))
+        ;
+}
+
 /* Our last byte is sent; what the client still sends is thrown away so that it can read our answer
  * (RFC 9112 section 9.6). */
 void http_conn_linger(struct http_conn *conn, enum http_close_reason reason)
@@ -109,43 +154,58 @@ void http_conn_linger(struct http_conn *conn, enum http_close_reason reason)
     if (conn->exchange != NULL)
         http_exchange_return(conn->exchange);
     conn->close_reason = (uint8_t)reason;
-    conn->linger_bytes = 0;
-    conn->ops->end(conn->transport, conn->io.fd);
+    conn->bytes = 0;
+    conn->listener->ops->end(conn->transport, conn->io.fd);
     http_conn_set_state(conn, HTTP_CONN_LINGER);
     reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+    if (http_conn_has_hidden_input(conn))
+        discard_input(conn);
 }
 
-static void discard_input(struct http_conn *conn)
+/* What is left of the ready-made 503. */
+static void send_crowded(struct http_conn *conn)
 {
-    char trash[LINGER_READ_BYTES];
-    size_t count = 0;
-    switch (conn->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
-    case TRANSPORT_OK:
-        conn->linger_bytes += (uint32_t)count;
-        if (conn->linger_bytes > HTTP_LINGER_BYTES_MAX)
-            http_conn_close(conn, HTTP_CLOSE_REFUSED);
-        break;
-    case TRANSPORT_WANT_READ:
-    case TRANSPORT_WANT_WRITE:
-        break;
-    case TRANSPORT_END:
-    case TRANSPORT_FAILED:
-        http_conn_close(conn, HTTP_CLOSE_REFUSED);
-        break;
+    const struct http_server *server = conn->server;
+    while (conn->bytes < server->crowded_len) {
+        size_t count = 0;
+        const enum transport_status status =
+            conn->listener->ops->write(conn->transport, conn->io.fd, server->crowded + conn->bytes,
+                                       server->crowded_len - conn->bytes, &count);
+        switch (status) {
+        case TRANSPORT_OK:
+            conn->bytes += (uint32_t)count;
+            continue;
+        case TRANSPORT_WANT_READ:
+        case TRANSPORT_WANT_WRITE:
+            if (conn->state != HTTP_CONN_WRITING)
+                http_conn_set_state(conn, HTTP_CONN_WRITING);
+            reactor_watch(server->reactor, &conn->io,
+                          status == TRANSPORT_WANT_READ ? REACTOR_READ : REACTOR_WRITE);
+            return;
+        case TRANSPORT_END:
+        case TRANSPORT_FAILED:
+            http_conn_close(conn, HTTP_CLOSE_RESET);
+            return;
+        }
     }
+    http_conn_linger(conn, HTTP_CLOSE_CROWDED);
 }
 
 /* No exchange is free: a ready-made 503, as cheap as it can be. */
 void http_conn_refuse_crowded(struct http_conn *conn)
 {
     struct http_server *server = conn->server;
+    const struct transport_ops *ops = conn->listener->ops;
     char trash[CROWDED_READ_BYTES];
     size_t count = 0;
-    switch (conn->ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
+    switch (ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
     case TRANSPORT_OK:
         break;
     case TRANSPORT_WANT_READ:
+        reactor_watch(server->reactor, &conn->io, REACTOR_READ);
+        return;
     case TRANSPORT_WANT_WRITE:
+        reactor_watch(server->reactor, &conn->io, REACTOR_WRITE);
         return;
     case TRANSPORT_END:
         http_conn_close(conn, HTTP_CLOSE_PEER);
@@ -154,20 +214,21 @@ void http_conn_refuse_crowded(struct http_conn *conn)
         http_conn_close(conn, HTTP_CLOSE_RESET);
         return;
     }
-    (void)conn->ops->write(conn->transport, conn->io.fd, server->crowded, server->crowded_len,
-                           &count);
     http_server_count_crowded(server, conn);
-    http_conn_linger(conn, HTTP_CLOSE_CROWDED);
+    conn->bytes = 0;
+    send_crowded(conn);
 }
 
 /* ---- entries ---- */
 
 static void shake_hands(struct http_conn *conn)
 {
-    switch (conn->ops->handshake(conn->transport, conn->io.fd)) {
+    switch (conn->listener->ops->handshake(conn->transport, conn->io.fd)) {
     case TRANSPORT_OK:
         http_conn_set_state(conn, HTTP_CONN_IDLE);
         reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+        if (http_conn_has_hidden_input(conn))
+            http_dialog_read(conn); /* the first request came with the last flight */
         break;
     case TRANSPORT_WANT_READ:
         reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
@@ -180,6 +241,19 @@ static void shake_hands(struct http_conn *conn)
         http_conn_close(conn, HTTP_CLOSE_HANDSHAKE);
         break;
     }
+}
+
+/* The transport of a connection that is registered; one that cannot be had ends it. */
+static void open_transport(struct http_conn *conn)
+{
+    const struct http_listener *listener = conn->listener;
+    conn->transport = NULL;
+    conn->opened =
+        listener->ops->open(listener->context, conn->io.fd, &conn->transport) == TRANSPORT_OK;
+    if (conn->opened)
+        shake_hands(conn);
+    else
+        http_conn_close(conn, HTTP_CLOSE_CROWDED);
 }
 
 static void on_ready(struct reactor_io *io, uint32_t events)
@@ -203,7 +277,10 @@ static void on_ready(struct reactor_io *io, uint32_t events)
             reactor_watch(conn->server->reactor, io, 0);
         break;
     case HTTP_CONN_WRITING:
-        http_dialog_write(conn);
+        if (conn->exchange == NULL)
+            send_crowded(conn);
+        else
+            http_dialog_write(conn);
         break;
     case HTTP_CONN_LINGER:
         discard_input(conn);
@@ -221,9 +298,9 @@ bool http_conn_open(struct http_server *server, const struct http_socket *socket
     if (conn == NULL)
         return false;
     conn->io = (struct reactor_io){.fd = socket->fd, .on_ready = on_ready};
-    conn->ops = socket->ops;
-    conn->transport = socket->transport;
+    conn->listener = socket->listener;
     conn->exchange = NULL;
+    conn->opened = false;
     conn->closing = false;
     conn->served = false;
     memcpy(conn->peer, socket->peer, sizeof conn->peer);
@@ -234,7 +311,7 @@ bool http_conn_open(struct http_server *server, const struct http_socket *socket
     }
     server->stats.accepted_total++;
     http_conn_set_state(conn, HTTP_CONN_HANDSHAKE);
-    shake_hands(conn);
+    open_transport(conn);
     http_conn_settle(conn);
     return true;
 }
@@ -260,7 +337,7 @@ void http_conn_answered(struct http_conn *conn)
 
 void http_conn_expire(struct http_conn *conn)
 {
-    const struct http_refusal slow = {408, "request-timeout",
+    const struct http_refusal slow = {HTTP_ERROR_REQUEST_TIMEOUT,
                                       "The request did not arrive in time."};
     switch ((enum http_conn_state)conn->state) {
     case HTTP_CONN_HANDSHAKE:

@@ -1,8 +1,9 @@
 /*
  * http_conn: one connection as a state machine, and the exchange it borrows while it is at work.
  *
- * Private to http_server, http_conn, http_dialog, http_exchange and http_listener. Rules: state
- * changes only in http_conn_set_state(); whoever finds that a connection must end calls
+ * Private to http_server and to the files of this noun: http_conn.c (its life), http_dialog.c (what
+ * is said on it), http_exchange.c (the exchange), http_listener.c (where it comes from). Rules:
+ * state changes only in http_conn_set_state(); whoever finds that a connection must end calls
  * http_conn_close(), which only marks it; http_conn_settle(), the last act of every entry from
  * outside (readiness, sweep, late answer, turn end), frees it. An answer that the kernel takes at
  * once goes from HANDLING to IDLE; WRITING is where the rest of one waits.
@@ -18,6 +19,8 @@
 
 #include <assert.h>
 #include <netinet/in.h>
+#include <stdalign.h>
+#include <stddef.h>
 
 enum {
     HTTP_READ_AHEAD_BYTES = 4096,          /* pipelined requests behind the current one */
@@ -25,9 +28,6 @@ enum {
     HTTP_SWEEP_US = 100 * CLOCK_US_PER_MS, /* how late a deadline may be noticed */
     HTTP_EVICT_AFTER_US = CLOCK_US_PER_S,  /* idle or reading so long: may be closed for another */
     HTTP_ACCEPT_RETRY_US = 500 * CLOCK_US_PER_MS, /* after running out of descriptors */
-    HTTP_STATUS_MIN = 100,
-    HTTP_STATUS_MAX = 599,
-    HTTP_STATUSES = HTTP_STATUS_MAX - HTTP_STATUS_MIN + 1,
     HTTP_STATUS_CLIENT_GONE = 499, /* for the access log only: the client left before its answer */
 };
 
@@ -37,12 +37,13 @@ struct http_conn {
     struct reactor_io io;
     struct list_node node; /* on the list of its state */
     struct http_server *server;
-    const struct transport_ops *ops;
-    struct transport *transport;
-    struct http_exchange *exchange; /* NULL while idle, lingering or in the handshake */
-    uint64_t since_us;              /* when the state was entered */
-    uint32_t linger_bytes;
+    const struct http_listener *listener; /* its routes and its transport's table */
+    struct transport *transport;          /* its own, from open() to close() */
+    struct http_exchange *exchange;       /* NULL: no request is on its way */
+    uint64_t since_us;                    /* when the state was entered */
+    uint32_t bytes; /* LINGER: thrown away; WRITING without an exchange: sent of the 503 */
     uint8_t state, close_reason;
+    bool opened;  /* the transport is open */
     bool closing; /* http_conn_settle() will free it */
     bool served;  /* it has had an answer */
     char peer[INET6_ADDRSTRLEN];
@@ -52,8 +53,9 @@ static_assert(sizeof(struct http_conn) <= 192, "an idle connection must stay che
 struct http_exchange {
     struct list_node node; /* on the free list, or on the server's list of work left over */
     struct http_server *server;
-    struct http_conn *conn; /* NULL while free */
-    uint32_t index, route;
+    struct http_conn *conn;         /* NULL while free */
+    const struct http_route *route; /* NULL: none */
+    uint32_t index, endpoint;
     uint64_t started_us;
     struct span param;
     /* the answer */
@@ -69,23 +71,25 @@ struct http_exchange {
     bool last;       /* the connection ends after this answer */
     bool refused;    /* the server's own answer */
     char request_id[HTTP_REQUEST_ID_LEN + 1];
-    struct http_note note;
     struct http_parser parser;
     char answer[HTTP_ANSWER_BYTES];
-    char input[]; /* header_bytes_max + body_bytes_max + HTTP_READ_AHEAD_BYTES */
+    /* The application's note, padded to note_stride, then the input: header_bytes_max +
+     * body_bytes_max + HTTP_READ_AHEAD_BYTES. */
+    alignas(max_align_t) char tail[];
 };
 
 struct http_listener {
-    struct reactor_io io;
+    struct reactor_io io; /* fd -1: it does not accept, or no longer */
     struct http_server *server;
     const struct transport_ops *ops;
+    void *context; /* the transport's */
+    struct http_router router;
     uint16_t port;
 };
 
 struct http_server {
     struct reactor *reactor;
     struct http_server_config config;
-    struct http_router router;
 
     struct list lists[HTTP_CONN_STATES]; /* by state; FREE holds slots that were used before */
     struct http_conn *conns;
@@ -94,7 +98,7 @@ struct http_server {
     struct list free_exchanges; /* last in, first out: few pages stay warm */
     struct list leftovers;      /* exchanges whose input holds more than one wake-up may serve */
     char *exchanges;
-    size_t exchange_stride, input_bytes;
+    size_t exchange_stride, note_stride, input_bytes;
     uint32_t exchanges_touched, large_answers;
 
     struct http_listener listeners[HTTP_LISTENERS_MAX];
@@ -107,13 +111,13 @@ struct http_server {
     bool closing_after_answers, draining;
 
     char date[CLOCK_HTTP_DATE_LEN];
-    uint64_t date_us; /* monotonic time of the last refresh */
-    char crowded[1024];
+    uint64_t date_us;   /* monotonic time of the last refresh */
+    char crowded[1024]; /* the whole answer where no exchange is free */
     size_t crowded_len, crowded_body_len;
+    void *crowded_note; /* what the formatter noted of it */
 
     struct http_server_stats stats;
-    uint64_t *counts;             /* [route_count + 1][HTTP_METHODS][HTTP_STATUSES] */
-    struct histogram *histograms; /* [route_count + 1][HTTP_METHODS] */
+    struct http_counts counts;
 };
 
 /* ---- http_conn.c ---- */
@@ -121,8 +125,7 @@ struct http_server {
 /* A connected descriptor and who is at its other end. */
 struct http_socket {
     int fd;
-    const struct transport_ops *ops;
-    struct transport *transport;
+    const struct http_listener *listener;
     char peer[INET6_ADDRSTRLEN];
 };
 /* False: no slot, or no memory in the kernel; the descriptor stays the caller's. */
@@ -134,6 +137,8 @@ void http_conn_close(struct http_conn *conn, enum http_close_reason reason);
 void http_conn_settle(struct http_conn *conn);
 /* Its deadline in its state has passed. */
 void http_conn_expire(struct http_conn *conn);
+/* The transport holds input that epoll cannot tell of. */
+bool http_conn_has_hidden_input(const struct http_conn *conn);
 /* Goes on with input that is already here. */
 void http_conn_resume(struct http_conn *conn);
 /* The handler answered later: sends what was staged. */
@@ -170,8 +175,9 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped);
 /* Ready for the next request of the same connection. */
 void http_exchange_next(struct http_exchange *exchange);
 /* The server's own answer. */
-void http_exchange_refuse(struct http_exchange *exchange, enum problem problem, const char *detail,
-                          bool last);
+void http_exchange_refuse(struct http_exchange *exchange, struct http_refusal refusal, bool last);
+/* The router of the listener it came by. */
+const struct http_router *http_exchange_router(const struct http_exchange *exchange);
 /* Counts an answer that no exchange was free for. */
 void http_server_count_crowded(struct http_server *server, const struct http_conn *conn);
 
@@ -191,5 +197,9 @@ struct http_conn *http_server_take_slot(struct http_server *server);
 void http_server_arm_sweep(struct http_server *server);
 bool http_server_has_slot(const struct http_server *server);
 void http_server_give_slot(struct http_server *server, struct http_conn *conn);
+/* The body of one of the server's own errors; its content type is returned, empty: no body. */
+struct span http_server_format_error(const struct http_server *server,
+                                     const struct http_error_report *report, struct buf *body,
+                                     void *note);
 
 #endif

@@ -1,3 +1,4 @@
+/* http_conn: what is said on a connection: read, parse, handle, write (http_conn_private.h). */
 #include "http/server/http_conn_private.h"
 
 #include <string.h>
@@ -10,12 +11,6 @@ static void go_on_later(struct http_conn *conn)
         return;
     list_push_back(&conn->server->leftovers, &exchange->node);
     reactor_wake(conn->server->reactor);
-}
-
-/* What a transport holds decrypted is invisible to epoll. */
-static bool has_hidden_input(const struct http_conn *conn)
-{
-    return conn->transport != NULL && conn->ops->pending(conn->transport) > 0;
 }
 
 /* ---- writing ---- */
@@ -51,7 +46,7 @@ static bool answer_sent(struct http_conn *conn)
         return false;
     }
     http_exchange_next(exchange);
-    if (exchange->parser.filled > 0 || has_hidden_input(conn)) {
+    if (exchange->parser.filled > 0 || http_conn_has_hidden_input(conn)) {
         http_conn_set_state(conn, HTTP_CONN_HEAD);
         return true;
     }
@@ -68,9 +63,9 @@ static bool write_out(struct http_conn *conn)
     struct reactor *reactor = conn->server->reactor;
     while (exchange->out_sent < exchange->out_len) {
         size_t count = 0;
-        const enum transport_status status =
-            conn->ops->write(conn->transport, conn->io.fd, exchange->out + exchange->out_sent,
-                             exchange->out_len - exchange->out_sent, &count);
+        const enum transport_status status = conn->listener->ops->write(
+            conn->transport, conn->io.fd, exchange->out + exchange->out_sent,
+            exchange->out_len - exchange->out_sent, &count);
         switch (status) {
         case TRANSPORT_OK:
             exchange->out_sent += count;
@@ -98,7 +93,7 @@ static void answer_options(struct http_exchange *exchange)
     char storage[HTTP_ALLOW_BYTES_MAX];
     struct buf headers;
     buf_init(&headers, storage, sizeof storage);
-    http_router_add_allow(&exchange->server->router, exchange->route, &headers);
+    http_router_add_allow(http_exchange_router(exchange), exchange->route, &headers);
     http_respond(exchange, &(struct http_response){.status = 204, .headers = buf_span(&headers)});
 }
 
@@ -106,29 +101,28 @@ static void answer_options(struct http_exchange *exchange)
 static bool handle(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
-    const struct http_server *server = conn->server;
-    struct http_request *request = &exchange->parser.request;
+    const struct http_request *request = &exchange->parser.request;
     http_conn_set_state(conn, HTTP_CONN_HANDLING);
     if (!exchange->begun)
         http_exchange_begin(exchange, true);
 
-    enum problem problem = PROBLEM_INTERNAL;
+    const struct http_route *route = exchange->route;
+    enum http_error error = HTTP_ERROR_NONE;
     exchange->in_handler = true;
-    switch (http_router_admit(&server->router, exchange->route, request, &problem)) {
-    case HTTP_ADMIT_HANDLER: {
-        const struct http_route *route = &server->router.routes[exchange->route];
+    switch (http_router_admit(http_exchange_router(exchange), route, request, &error)) {
+    case HTTP_ADMIT_HANDLER:
         route->on_request(route->app, exchange);
         break;
-    }
     case HTTP_ADMIT_OPTIONS:
         answer_options(exchange);
         break;
     case HTTP_ADMIT_REFUSED:
-        http_exchange_refuse(exchange, problem, NULL, problem == PROBLEM_LENGTH_REQUIRED);
+        http_exchange_refuse(exchange, (struct http_refusal){.error = error},
+                             error == HTTP_ERROR_LENGTH_REQUIRED);
         break;
     }
     exchange->in_handler = false;
-    CHECK(exchange->answered || server->router.routes[exchange->route].on_abandon != NULL);
+    CHECK(exchange->answered || route->on_abandon != NULL);
     return exchange->answered;
 }
 
@@ -137,11 +131,11 @@ static bool handle(struct http_conn *conn)
 static void answer_expectation(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
-    enum problem problem = PROBLEM_INTERNAL;
+    enum http_error error = HTTP_ERROR_NONE;
     http_exchange_begin(exchange, true);
-    if (http_router_admit(&conn->server->router, exchange->route, &exchange->parser.request,
-                          &problem) == HTTP_ADMIT_REFUSED) {
-        http_exchange_refuse(exchange, problem, NULL, true);
+    if (http_router_admit(http_exchange_router(exchange), exchange->route,
+                          &exchange->parser.request, &error) == HTTP_ADMIT_REFUSED) {
+        http_exchange_refuse(exchange, (struct http_refusal){.error = error}, true);
         return;
     }
     const struct span go_on = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
@@ -154,9 +148,11 @@ static void answer_expectation(struct http_conn *conn)
 void http_dialog_refuse(struct http_conn *conn, const struct http_refusal *refusal)
 {
     struct http_exchange *exchange = conn->exchange;
+    if (list_node_linked(&exchange->node))
+        list_remove(&conn->server->leftovers, &exchange->node); /* nothing of it is served now */
     if (!exchange->begun)
         http_exchange_begin(exchange, false);
-    http_exchange_refuse(exchange, problem_of_slug(refusal->slug), refusal->detail, true);
+    http_exchange_refuse(exchange, *refusal, true);
 }
 
 /* ---- reading ---- */
@@ -166,7 +162,7 @@ static void wait_for_input(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
     enum http_conn_state next = HTTP_CONN_BODY;
-    if (has_hidden_input(conn)) {
+    if (http_conn_has_hidden_input(conn)) {
         next = http_parser_in_head(&exchange->parser) ? HTTP_CONN_HEAD : HTTP_CONN_BODY;
         go_on_later(conn);
     } else if (!http_parser_started(&exchange->parser)) {
@@ -220,7 +216,7 @@ void http_dialog_write_later(struct http_conn *conn)
 
 void http_dialog_resume(struct http_conn *conn)
 {
-    if (has_hidden_input(conn) && http_parser_room(&conn->exchange->parser).len > 0)
+    if (http_conn_has_hidden_input(conn) && http_parser_room(&conn->exchange->parser).len > 0)
         http_dialog_read(conn);
     else
         advance(conn, 0);
@@ -257,9 +253,9 @@ void http_dialog_read(struct http_conn *conn)
     const struct span room = http_parser_room(&exchange->parser);
     CHECK(room.len > 0);
     size_t count = 0;
-    const enum transport_status status =
-        conn->ops->read(conn->transport, conn->io.fd,
-                        exchange->parser.buffer + exchange->parser.filled, room.len, &count);
+    const enum transport_status status = conn->listener->ops->read(
+        conn->transport, conn->io.fd, exchange->parser.buffer + exchange->parser.filled, room.len,
+        &count);
     switch (status) {
     case TRANSPORT_OK:
         advance(conn, count);

@@ -1,4 +1,6 @@
+/* http_exchange: one request being read, handled and answered (http_conn_private.h). */
 #include "core/clock.h"
+#include "core/secret.h"
 #include "http/server/http_answer_private.h"
 #include "http/server/http_conn_private.h"
 
@@ -11,6 +13,18 @@ static struct http_exchange *exchange_at(struct http_server *server, uint32_t in
 {
     return (struct http_exchange *)(void *)(server->exchanges +
                                             (size_t)index * server->exchange_stride);
+}
+
+static void *note_of(struct http_exchange *exchange)
+{
+    return exchange->tail;
+}
+
+static void start_parser(struct http_exchange *exchange)
+{
+    const struct http_server *server = exchange->server;
+    http_parser_init(&exchange->parser, &server->config.limits,
+                     exchange->tail + server->note_stride, server->input_bytes);
 }
 
 struct http_exchange *http_exchange_borrow(struct http_server *server, struct http_conn *conn)
@@ -27,9 +41,8 @@ struct http_exchange *http_exchange_borrow(struct http_server *server, struct ht
         exchange->index = server->exchanges_touched++;
         exchange->server = server;
         exchange->out = exchange->answer;
-        exchange->route = server->router.count;
-        http_parser_init(&exchange->parser, &server->config.limits, exchange->input,
-                         server->input_bytes);
+        exchange->endpoint = HTTP_ENDPOINT_OTHER;
+        start_parser(exchange);
     }
     CHECK(exchange->conn == NULL);
     CHECK(!exchange->begun);
@@ -55,7 +68,8 @@ static void forget_request(struct http_exchange *exchange)
     exchange->out_len = 0;
     exchange->out_sent = 0;
     exchange->body_len = 0;
-    exchange->route = exchange->server->router.count;
+    exchange->route = NULL;
+    exchange->endpoint = HTTP_ENDPOINT_OTHER;
     exchange->status = 0;
     exchange->begun = false;
     exchange->answered = false;
@@ -73,8 +87,7 @@ void http_exchange_return(struct http_exchange *exchange)
         list_remove(&server->leftovers, &exchange->node);
     /* Nothing of one client's bytes may be seen by the next. */
     if (http_parser_started(&exchange->parser) || exchange->parser.filled > 0)
-        http_parser_init(&exchange->parser, &server->config.limits, exchange->input,
-                         server->input_bytes);
+        start_parser(exchange);
     exchange->conn->exchange = NULL;
     exchange->conn = NULL;
     list_push_front(&server->free_exchanges, &exchange->node);
@@ -88,6 +101,11 @@ void http_exchange_next(struct http_exchange *exchange)
 }
 
 /* ---- the beginning of a request ---- */
+
+const struct http_router *http_exchange_router(const struct http_exchange *exchange)
+{
+    return &exchange->conn->listener->router;
+}
 
 static bool is_lower_hex(struct span text, bool *all_zero)
 {
@@ -144,10 +162,11 @@ void http_exchange_begin(struct http_exchange *exchange, bool has_request)
     CHECK(!exchange->begun);
     exchange->begun = true;
     exchange->has_request = has_request;
-    exchange->note = (struct http_note){0};
+    memset(note_of(exchange), 0, exchange->server->config.note_bytes);
     const struct http_match match =
-        http_router_match(&exchange->server->router, exchange->parser.request.path);
+        http_router_match(http_exchange_router(exchange), exchange->parser.request.path);
     exchange->route = match.route;
+    exchange->endpoint = match.endpoint;
     exchange->param = match.param;
     set_request_id(exchange);
 }
@@ -198,8 +217,10 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     const size_t size =
         HTTP_ANSWER_HEAD_BYTES_MAX + response->content_type.len + response->headers.len + body_len;
     if (!make_room(exchange, size)) {
-        http_exchange_refuse(exchange, PROBLEM_OVERLOADED, "The answer is too large right now.",
-                             false);
+        http_exchange_refuse(
+            exchange,
+            (struct http_refusal){HTTP_ERROR_OVERLOADED, "The answer is too large right now."},
+            false);
         return;
     }
     exchange->last = response->close || !request->keep_alive || server->closing_after_answers ||
@@ -222,20 +243,31 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     exchange->answered = true;
 }
 
-void http_exchange_refuse(struct http_exchange *exchange, enum problem problem, const char *detail,
-                          bool last)
+void http_exchange_refuse(struct http_exchange *exchange, struct http_refusal refusal, bool last)
 {
-    char storage[HTTP_ALLOW_BYTES_MAX];
-    struct buf headers;
-    buf_init(&headers, storage, sizeof storage);
-    if (problem == PROBLEM_METHOD_NOT_ALLOWED)
-        http_router_add_allow(&exchange->server->router, exchange->route, &headers);
+    char body_storage[HTTP_ERROR_BODY_BYTES], header_storage[HTTP_ALLOW_BYTES_MAX];
+    struct buf body, headers;
+    const struct http_error_kind *kind = http_error_kind(refusal.error);
+    buf_init(&body, body_storage, sizeof body_storage);
+    buf_init(&headers, header_storage, sizeof header_storage);
+    const struct http_error_report report = {.refusal = refusal,
+                                             .path = exchange->parser.request.path,
+                                             .request_id = exchange->request_id};
+    const struct span content_type =
+        http_server_format_error(exchange->server, &report, &body, note_of(exchange));
+    buf_add_text(&headers, kind->headers);
+    if (refusal.error == HTTP_ERROR_METHOD_NOT_ALLOWED)
+        http_router_add_allow(http_exchange_router(exchange), exchange->route, &headers);
+    CHECK(!headers.overflow);
+
     const bool was_in_handler = exchange->in_handler;
     exchange->in_handler = true;
     exchange->refused = true;
-    problem_respond(
-        exchange, problem,
-        &(struct problem_details){.detail = detail, .headers = buf_span(&headers), .close = last});
+    http_respond(exchange, &(struct http_response){.status = kind->status,
+                                                   .content_type = content_type,
+                                                   .headers = buf_span(&headers),
+                                                   .body = buf_span(&body),
+                                                   .close = last});
     exchange->in_handler = was_in_handler;
 }
 
@@ -252,19 +284,15 @@ void http_respond(struct http_exchange *exchange, const struct http_response *re
 
 /* ---- the end of a request ---- */
 
-static void count_answer(struct http_server *server, uint32_t route, enum http_method method,
-                         const struct http_exchange *exchange)
+static void count_answer(struct http_server *server, const struct http_exchange *exchange)
 {
-    if (route < server->router.count && server->router.routes[route].uncounted)
+    if (exchange->route != NULL && exchange->route->uncounted)
         return;
-    const size_t row = (size_t)route * HTTP_METHODS + method;
-    server->counts[row * HTTP_STATUSES + exchange->status - HTTP_STATUS_MIN]++;
-    histogram_record(&server->histograms[row], exchange->duration_us);
-}
-
-static const char *endpoint_name(const struct http_server *server, uint32_t route)
-{
-    return route < server->router.count ? server->router.routes[route].path : "other";
+    http_counts_add(&server->counts,
+                    &(struct http_counted){.endpoint = exchange->endpoint,
+                                           .method = exchange->parser.request.method,
+                                           .status = exchange->status,
+                                           .duration_us = exchange->duration_us});
 }
 
 void http_exchange_finish(struct http_exchange *exchange, bool dropped)
@@ -276,7 +304,7 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
     if (exchange->answered) {
         if (dropped)
             server->stats.answers_dropped_total++;
-        count_answer(server, exchange->route, request->method, exchange);
+        count_answer(server, exchange);
         if (exchange->refused)
             server->stats.refused_total[exchange->status]++;
     } else {
@@ -285,37 +313,38 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
     }
     if (server->config.on_finished == NULL)
         return;
-    server->config.on_finished(server->config.on_finished_owner,
-                               &(struct http_finished){
-                                   .request = exchange->has_request ? request : NULL,
-                                   .endpoint = endpoint_name(server, exchange->route),
-                                   .method = request->method,
-                                   .status = exchange->status,
-                                   .duration_us = exchange->duration_us,
-                                   .request_body_bytes = request->body.len,
-                                   .response_body_bytes = exchange->body_len,
-                                   .note = &exchange->note,
-                                   .request_id = exchange->request_id,
-                                   .peer = conn->peer,
-                                   .dropped = dropped,
-                               });
+    server->config.on_finished(
+        server->config.on_finished_owner,
+        &(struct http_finished){
+            .request = exchange->has_request ? request : NULL,
+            .endpoint = http_counts_name(&server->counts, exchange->endpoint),
+            .method = request->method,
+            .status = exchange->status,
+            .duration_us = exchange->duration_us,
+            .request_body_bytes = request->body.len,
+            .response_body_bytes = exchange->body_len,
+            .note = note_of(exchange),
+            .request_id = exchange->request_id,
+            .peer = conn->peer,
+            .dropped = dropped,
+        });
 }
 
 void http_server_count_crowded(struct http_server *server, const struct http_conn *conn)
 {
-    const struct http_note note = {.problem = problem_kind(PROBLEM_OVERLOADED)->slug};
-    const size_t row = (size_t)server->router.count * HTTP_METHODS + HTTP_OTHER;
-    server->counts[row * HTTP_STATUSES + 503 - HTTP_STATUS_MIN]++;
-    histogram_record(&server->histograms[row], 0);
-    server->stats.refused_total[503]++;
+    const uint16_t status = http_error_kind(HTTP_ERROR_OVERLOADED)->status;
+    http_counts_add(&server->counts, &(struct http_counted){.endpoint = HTTP_ENDPOINT_OTHER,
+                                                            .method = HTTP_OTHER,
+                                                            .status = status});
+    server->stats.refused_total[status]++;
     if (server->config.on_finished != NULL)
         server->config.on_finished(server->config.on_finished_owner,
                                    &(struct http_finished){
                                        .endpoint = "other",
                                        .method = HTTP_OTHER,
-                                       .status = 503,
+                                       .status = status,
                                        .response_body_bytes = server->crowded_body_len,
-                                       .note = &note,
+                                       .note = server->crowded_note,
                                        .request_id = HTTP_NO_REQUEST_ID,
                                        .peer = conn->peer,
                                    });
@@ -348,7 +377,7 @@ const char *http_exchange_request_id(const struct http_exchange *exchange)
     return exchange->request_id;
 }
 
-struct http_note *http_exchange_note(struct http_exchange *exchange)
+void *http_exchange_note(struct http_exchange *exchange)
 {
-    return &exchange->note;
+    return note_of(exchange);
 }

@@ -2,14 +2,14 @@
 
 #include <string.h>
 
-static const struct http_refusal MALFORMED_TARGET = {400, "malformed-request",
+static const struct http_refusal MALFORMED_TARGET = {HTTP_ERROR_MALFORMED,
                                                      "The request target is not valid."};
-static const struct http_refusal MALFORMED_HOST = {400, "malformed-request",
+static const struct http_refusal MALFORMED_HOST = {HTTP_ERROR_MALFORMED,
                                                    "Exactly one valid Host field is required."};
 static const struct http_refusal MALFORMED_FRAMING = {
-    400, "malformed-request", "The length of the body is not given unambiguously."};
+    HTTP_ERROR_MALFORMED, "The length of the body is not given unambiguously."};
 static const struct http_refusal UNKNOWN_EXPECTATION = {
-    417, "expectation-failed", "The only expectation that can be met is 100-continue."};
+    HTTP_ERROR_EXPECTATION_FAILED, "The only expectation that can be met is 100-continue."};
 
 static bool is_digit(unsigned char byte)
 {
@@ -183,13 +183,12 @@ bool http_head_check(struct http_request *request, struct http_refusal *refusal)
     request->has_body = counts.length + counts.coding > 0;
     if (request->version_minor == 0)
         request->expects_continue = false; /* RFC 9110 section 10.1.1 */
-    return refusal->status == 0;
+    return refusal->error == HTTP_ERROR_NONE;
 }
 
 struct http_refusal http_head_judge_unknown_method(struct span line)
 {
-    const struct http_refusal malformed = {400, "malformed-request",
-                                           "The request line is not valid."};
+    const struct http_refusal malformed = {HTTP_ERROR_MALFORMED, "The request line is not valid."};
     const char *space = memrchr(line.ptr, ' ', line.len);
     if (space == NULL || space == line.ptr)
         return malformed;
@@ -204,7 +203,7 @@ struct http_refusal http_head_judge_unknown_method(struct span line)
     if (method_end == space || method_end + 1 == space)
         return malformed;
     if (version.ptr[5] == '1' && version.ptr[7] <= '1')
-        return (struct http_refusal){501, "not-implemented", "The method is not known."};
-    return (struct http_refusal){505, "version-not-supported",
+        return (struct http_refusal){HTTP_ERROR_NOT_IMPLEMENTED, "The method is not known."};
+    return (struct http_refusal){HTTP_ERROR_VERSION_NOT_SUPPORTED,
                                  "Only HTTP/1.0 and HTTP/1.1 are supported."};
 }

@@ -1,3 +1,5 @@
+/* http_listener: where connections come from; the gate that pauses accepting
+ * (http_conn_private.h). */
 #include "core/log.h"
 #include "http/server/http_conn_private.h"
 
@@ -14,6 +16,14 @@ union address {
     struct sockaddr_in6 v6;
 };
 
+static void watch_all(struct http_server *server, uint32_t events)
+{
+    for (uint32_t i = 0; i < server->listener_count; i++) {
+        if (server->listeners[i].io.fd != -1)
+            reactor_watch(server->reactor, &server->listeners[i].io, events);
+    }
+}
+
 void http_listener_pause(struct http_server *server, uint64_t retry_us)
 {
     server->accept_retry_us = retry_us;
@@ -22,15 +32,13 @@ void http_listener_pause(struct http_server *server, uint64_t retry_us)
     server->accept_paused = true;
     server->stats.accept_pauses_total++;
     http_server_arm_sweep(server);
-    for (uint32_t i = 0; i < server->listener_count; i++)
-        reactor_watch(server->reactor, &server->listeners[i].io, 0);
+    watch_all(server, 0);
 }
 
 void http_listener_resume(struct http_server *server)
 {
     server->accept_paused = false;
-    for (uint32_t i = 0; i < server->listener_count; i++)
-        reactor_watch(server->reactor, &server->listeners[i].io, REACTOR_READ);
+    watch_all(server, REACTOR_READ);
 }
 
 static void write_peer(const union address *address, char peer[INET6_ADDRSTRLEN])
@@ -76,7 +84,7 @@ static bool accept_one(struct http_listener *listener)
             return true;
         }
     }
-    struct http_socket socket = {.fd = fd, .ops = listener->ops};
+    struct http_socket socket = {.fd = fd, .listener = listener};
     write_peer(&address, socket.peer);
     if (!http_conn_open(server, &socket)) {
         close(fd);
@@ -146,51 +154,66 @@ static uint16_t bound_port(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
-enum err http_server_listen(struct http_server *server, const char *address, uint16_t port,
-                            const struct transport_ops *transport)
+/* Binds and accepts. ERR_SYSTEM: errno tells, and the port is free again. */
+static enum err start_accepting(struct http_listener *listener,
+                                const struct http_listener_config *config)
 {
     union address bound;
     socklen_t len = 0;
-    CHECK(server->listener_count < HTTP_LISTENERS_MAX);
-    if (!parse_address(address, port, &bound, &len))
+    if (!parse_address(config->address, config->port, &bound, &len))
         return ERR_INVALID;
     const int fd = open_socket(&bound, len);
     if (fd == -1)
         return ERR_SYSTEM;
+    listener->io.fd = fd;
+    listener->port = bound_port(fd);
+    if (reactor_add(listener->server->reactor, &listener->io, REACTOR_READ) == ERR_OK)
+        return ERR_OK;
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return ERR_SYSTEM;
+}
+
+enum err http_server_listen(struct http_server *server, const struct http_listener_config *config)
+{
+    CHECK(server->listener_count < HTTP_LISTENERS_MAX);
     struct http_listener *listener = &server->listeners[server->listener_count];
-    *listener = (struct http_listener){.io = {.fd = fd, .on_ready = on_acceptable},
+    *listener = (struct http_listener){.io = {.fd = -1, .on_ready = on_acceptable},
                                        .server = server,
-                                       .ops = transport,
-                                       .port = bound_port(fd)};
-    if (reactor_add(server->reactor, &listener->io, REACTOR_READ) != ERR_OK) {
-        const int error = errno;
-        close(fd);
-        errno = error;
-        return ERR_SYSTEM;
-    }
+                                       .ops = config->transport,
+                                       .context = config->transport_context};
+    const enum err err = config->address == NULL ? ERR_OK : start_accepting(listener, config);
+    if (err != ERR_OK)
+        return err;
+    http_router_init(&listener->router, config->routes, config->route_count, &server->counts);
     server->listener_count++;
     return ERR_OK;
 }
 
-uint16_t http_server_port(const struct http_server *server)
+uint16_t http_server_port(const struct http_server *server, uint32_t listener)
 {
-    CHECK(server->listener_count > 0);
-    return server->listeners[0].port;
+    CHECK(listener < server->listener_count);
+    return server->listeners[listener].port;
+}
+
+static void close_listener(struct http_server *server, struct http_listener *listener)
+{
+    /* A client in the backlog believes it is connected: it is served, not cut. */
+    for (unsigned taken = 0; taken < HTTP_BACKLOG; taken++) {
+        if (server->accept_paused || !http_server_has_slot(server) || !accept_one(listener))
+            break;
+    }
+    const int fd = listener->io.fd;
+    reactor_remove(server->reactor, &listener->io);
+    close(fd);
 }
 
 void http_listener_close_all(struct http_server *server)
 {
     for (uint32_t i = 0; i < server->listener_count; i++) {
-        struct http_listener *listener = &server->listeners[i];
-        /* A client in the backlog believes it is connected: it is served, not cut. */
-        for (unsigned taken = 0; taken < HTTP_BACKLOG; taken++) {
-            if (server->accept_paused || !http_server_has_slot(server) || !accept_one(listener))
-                break;
-        }
-        const int fd = listener->io.fd;
-        reactor_remove(server->reactor, &listener->io);
-        close(fd);
+        if (server->listeners[i].io.fd != -1)
+            close_listener(server, &server->listeners[i]);
     }
-    server->listener_count = 0;
     server->accept_paused = false;
 }

@@ -59,18 +59,18 @@ static int refuse(struct http_parser *parser, struct http_refusal refusal)
 
 static int refuse_malformed(struct http_parser *parser, const char *detail)
 {
-    return refuse(parser, (struct http_refusal){400, "malformed-request", detail});
+    return refuse(parser, (struct http_refusal){HTTP_ERROR_MALFORMED, detail});
 }
 
 static int refuse_head_size(struct http_parser *parser)
 {
-    return refuse(parser, (struct http_refusal){431, "headers-too-large",
+    return refuse(parser, (struct http_refusal){HTTP_ERROR_HEADERS_TOO_LARGE,
                                                 "The header section is too large."});
 }
 
 static int refuse_body_size(struct http_parser *parser)
 {
-    return refuse(parser, (struct http_refusal){413, "content-too-large",
+    return refuse(parser, (struct http_refusal){HTTP_ERROR_CONTENT_TOO_LARGE,
                                                 "The body, or its framing, is too large."});
 }
 
@@ -88,8 +88,8 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t length)
     }
     target->len += length;
     if (target->len > parser->limits->uri_bytes_max)
-        return refuse(
-            parser, (struct http_refusal){414, "uri-too-long", "The request target is too long."});
+        return refuse(parser, (struct http_refusal){HTTP_ERROR_URI_TOO_LONG,
+                                                    "The request target is too long."});
     return 0;
 }
 
@@ -106,7 +106,7 @@ static int on_version_complete(llhttp_t *llhttp)
 {
     struct http_parser *parser = llhttp->data;
     if (llhttp->http_major != 1 || llhttp->http_minor > 1)
-        return refuse(parser, (struct http_refusal){505, "version-not-supported",
+        return refuse(parser, (struct http_refusal){HTTP_ERROR_VERSION_NOT_SUPPORTED,
                                                     "Only HTTP/1.0 and HTTP/1.1 are supported."});
     parser->request.version_minor = llhttp->http_minor;
     parser->version_known = true;
@@ -221,7 +221,7 @@ static void refuse_llhttp_error(struct http_parser *parser, llhttp_errno_t error
     if (parser->phase == PHASE_REFUSED)
         return;
     if (error == HPE_INVALID_VERSION && !parser->version_known)
-        refuse(parser, (struct http_refusal){505, "version-not-supported",
+        refuse(parser, (struct http_refusal){HTTP_ERROR_VERSION_NOT_SUPPORTED,
                                              "Only HTTP/1.0 and HTTP/1.1 are supported."});
     else if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
              error == HPE_INVALID_TRANSFER_ENCODING || error == HPE_INVALID_CHUNK_SIZE)

@@ -11,6 +11,7 @@
 
 #include "core/buf.h"
 #include "core/check.h"
+#include "http/server/http_error.h"
 
 #include <stdalign.h>
 #include <stdbool.h>
@@ -69,13 +70,6 @@ enum http_parse {
     HTTP_PARSE_HEADERS, /* once, when 100-continue is expected and no byte of the body is here */
     HTTP_PARSE_REQUEST, /* request() is complete */
     HTTP_PARSE_REFUSED, /* refusal() says why; the connection must end */
-};
-
-/* Maps to problem.h's table. */
-struct http_refusal {
-    uint16_t status;
-    const char *slug;   /* "malformed-request" ... */
-    const char *detail; /* a literal; never input */
 };
 
 struct http_parser {

@@ -1,3 +1,4 @@
+/* http_request: looking into a request that is complete (http_parser.h). */
 #include "http/server/http_head_private.h"
 
 const struct span HTTP_METHOD_NAMES[HTTP_METHODS] = {

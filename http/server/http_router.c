@@ -4,7 +4,8 @@
 
 static const char PARAM[] = "{id}";
 
-void http_router_init(struct http_router *router, const struct http_route *routes, uint32_t count)
+void http_router_init(struct http_router *router, const struct http_route *routes, uint32_t count,
+                      struct http_counts *counts)
 {
     CHECK(count <= HTTP_ROUTES_MAX);
     router->routes = routes;
@@ -14,6 +15,7 @@ void http_router_init(struct http_router *router, const struct http_route *route
         const char *param = strstr(path, PARAM);
         CHECK(path[0] == '/');
         router->patterns[i] = (struct http_pattern){.prefix = span_of(path), .suffix = SPAN("")};
+        router->patterns[i].endpoint = http_counts_endpoint(counts, path);
         if (param != NULL) {
             router->patterns[i].has_param = true;
             router->patterns[i].prefix.len = (size_t)(param - path);
@@ -41,16 +43,16 @@ struct http_match http_router_match(const struct http_router *router, struct spa
     for (uint32_t i = 0; i < router->count; i++) {
         struct span param = SPAN("");
         if (pattern_matches(&router->patterns[i], path, &param))
-            return (struct http_match){.route = i, .param = param};
+            return (struct http_match){&router->routes[i], router->patterns[i].endpoint, param};
     }
-    return (struct http_match){.route = router->count, .param = SPAN("")};
+    return (struct http_match){.endpoint = HTTP_ENDPOINT_OTHER, .param = SPAN("")};
 }
 
-static uint32_t allowed_methods(const struct http_router *router, uint32_t route)
+static uint32_t allowed_methods(const struct http_router *router, const struct http_route *route)
 {
     uint32_t methods = 1u << HTTP_OPTIONS;
     for (uint32_t i = 0; i < router->count; i++) {
-        if (i == route || route == router->count)
+        if (route == NULL || route == &router->routes[i])
             methods |= router->routes[i].methods;
     }
     if ((methods & 1u << HTTP_GET) != 0)
@@ -58,29 +60,31 @@ static uint32_t allowed_methods(const struct http_router *router, uint32_t route
     return methods;
 }
 
-enum http_admission http_router_admit(const struct http_router *router, uint32_t route,
-                                      const struct http_request *request, enum problem *problem)
+enum http_admission http_router_admit(const struct http_router *router,
+                                      const struct http_route *route,
+                                      const struct http_request *request, enum http_error *error)
 {
     const enum http_method method = request->method;
     const bool everything = method == HTTP_OPTIONS && span_equal(request->path, SPAN("*"));
     const bool content_expected =
-        (method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) &&
-        route < router->count && !router->routes[route].body_optional;
+        (method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH) && route != NULL &&
+        !route->body_optional;
     const bool never = method == HTTP_TRACE || method == HTTP_CONNECT;
-    if (!never && route == router->count && !everything)
-        *problem = PROBLEM_NOT_FOUND;
+    if (!never && route == NULL && !everything)
+        *error = HTTP_ERROR_NOT_FOUND;
     else if (method == HTTP_OPTIONS)
         return HTTP_ADMIT_OPTIONS;
     else if (never || (allowed_methods(router, route) & 1u << method) == 0)
-        *problem = PROBLEM_METHOD_NOT_ALLOWED;
+        *error = HTTP_ERROR_METHOD_NOT_ALLOWED;
     else if (content_expected && !request->has_body)
-        *problem = PROBLEM_LENGTH_REQUIRED;
+        *error = HTTP_ERROR_LENGTH_REQUIRED;
     else
         return HTTP_ADMIT_HANDLER;
     return HTTP_ADMIT_REFUSED;
 }
 
-void http_router_add_allow(const struct http_router *router, uint32_t route, struct buf *out)
+void http_router_add_allow(const struct http_router *router, const struct http_route *route,
+                           struct buf *out)
 {
     const uint32_t methods = allowed_methods(router, route);
     const char *separator = "Allow: ";

@@ -1,5 +1,5 @@
 /*
- * http_router: method and path -> route, and what a route allows.
+ * http_router: method and path -> route, and what a route allows. One for each listener.
  *
  * Private to http_server. Paths are compared byte by byte: nothing is percent-decoded, so an
  * escaped byte never matches a literal one.
@@ -7,7 +7,7 @@
 #ifndef HTTP_SERVER_HTTP_ROUTER_PRIVATE_H
 #define HTTP_SERVER_HTTP_ROUTER_PRIVATE_H
 
-#include "http/api/problem.h"
+#include "http/server/http_counts_private.h"
 #include "http/server/http_server.h"
 
 enum { HTTP_ALLOW_BYTES_MAX = 128 };
@@ -15,6 +15,7 @@ enum { HTTP_ALLOW_BYTES_MAX = 128 };
 struct http_pattern {
     struct span prefix, suffix; /* around "{id}"; a literal path is all prefix */
     bool has_param;
+    uint32_t endpoint; /* where its answers are counted */
 };
 
 struct http_router {
@@ -23,22 +24,26 @@ struct http_router {
     struct http_pattern patterns[HTTP_ROUTES_MAX];
 };
 
-/* Where a request goes. route is router->count when no path matches. */
+/* Where a request goes. */
 struct http_match {
-    uint32_t route;
+    const struct http_route *route; /* NULL: no path matches */
+    uint32_t endpoint;
     struct span param;
 };
 
-void http_router_init(struct http_router *router, const struct http_route *routes, uint32_t count);
+void http_router_init(struct http_router *router, const struct http_route *routes, uint32_t count,
+                      struct http_counts *counts);
 struct http_match http_router_match(const struct http_router *router, struct span path);
 enum http_admission {
     HTTP_ADMIT_HANDLER,
     HTTP_ADMIT_OPTIONS, /* the server answers: 204 and Allow */
-    HTTP_ADMIT_REFUSED, /* *problem says why */
+    HTTP_ADMIT_REFUSED, /* *error says why */
 };
-enum http_admission http_router_admit(const struct http_router *router, uint32_t route,
-                                      const struct http_request *request, enum problem *problem);
-/* "Allow: GET, HEAD, OPTIONS\r\n" of a route, or of them all when route is router->count. */
-void http_router_add_allow(const struct http_router *router, uint32_t route, struct buf *out);
+enum http_admission http_router_admit(const struct http_router *router,
+                                      const struct http_route *route,
+                                      const struct http_request *request, enum http_error *error);
+/* "Allow: GET, HEAD, OPTIONS\r\n" of a route, or of them all when it is NULL. */
+void http_router_add_allow(const struct http_router *router, const struct http_route *route,
+                           struct buf *out);
 
 #endif

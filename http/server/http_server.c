@@ -1,10 +1,8 @@
 #include "core/clock.h"
 #include "http/server/http_conn_private.h"
+#include "http/server/pages_private.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 const char *http_close_reason_name(enum http_close_reason reason)
 {
@@ -39,19 +37,6 @@ const char *http_close_reason_name(enum http_close_reason reason)
 
 /* ---- memory: address space now, pages when a slot is used for the first time ---- */
 
-static void *map_zeroed(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void unmap(void *memory, size_t size)
-{
-    if (memory != NULL)
-        (void)munmap(memory, size);
-}
-
 static size_t conns_bytes(const struct http_server *server)
 {
     return (size_t)server->config.conn_max * sizeof(struct http_conn);
@@ -60,21 +45,6 @@ static size_t conns_bytes(const struct http_server *server)
 static size_t exchanges_bytes(const struct http_server *server)
 {
     return (size_t)server->config.exchange_max * server->exchange_stride;
-}
-
-static size_t count_rows(const struct http_server *server)
-{
-    return ((size_t)server->router.count + 1) * HTTP_METHODS;
-}
-
-static size_t counts_bytes(const struct http_server *server)
-{
-    return count_rows(server) * HTTP_STATUSES * sizeof(uint64_t);
-}
-
-static size_t histograms_bytes(const struct http_server *server)
-{
-    return count_rows(server) * sizeof(struct histogram);
 }
 
 /* ---- deadlines ---- */
@@ -164,21 +134,40 @@ static void on_turn_end(struct reactor_hook *hook)
 
 /* ---- life ---- */
 
+struct span http_server_format_error(const struct http_server *server,
+                                     const struct http_error_report *report, struct buf *body,
+                                     void *note)
+{
+    if (server->config.format_error == NULL)
+        return SPAN("");
+    const struct span content_type = server->config.format_error(report, body, note);
+    CHECK(!body->overflow);
+    return content_type;
+}
+
+/* Made once: when it is needed there is no exchange to make it in. */
 static void prepare_crowded(struct http_server *server)
 {
-    const struct problem_kind *kind = problem_kind(PROBLEM_OVERLOADED);
-    const struct problem_details details = {.detail = "Too many requests are being served."};
-    char storage[512];
+    const struct http_error_report report = {
+        .refusal = {HTTP_ERROR_OVERLOADED, "Too many requests are being served."},
+        .path = SPAN(""),
+        .request_id = HTTP_NO_REQUEST_ID,
+    };
+    char storage[sizeof server->crowded];
     struct buf body, out;
     buf_init(&body, storage, sizeof storage);
-    problem_write(&body, PROBLEM_OVERLOADED, &details, SPAN(""), HTTP_NO_REQUEST_ID);
-    CHECK(!body.overflow);
+    const struct span type = http_server_format_error(server, &report, &body, server->crowded_note);
     buf_init(&out, server->crowded, sizeof server->crowded);
-    buf_add(&out, SPAN("HTTP/1.1 503 Service Unavailable\r\n"
-                       "Content-Type: application/problem+json\r\nContent-Length: "));
+    buf_add(&out, SPAN("HTTP/1.1 503 Service Unavailable\r\n"));
+    if (type.len > 0) {
+        buf_add(&out, SPAN("Content-Type: "));
+        buf_add(&out, type);
+        buf_add(&out, SPAN("\r\n"));
+    }
+    buf_add(&out, SPAN("Content-Length: "));
     buf_add_u64(&out, body.len);
     buf_add(&out, SPAN("\r\nConnection: close\r\n"));
-    buf_add_text(&out, kind->headers);
+    buf_add_text(&out, http_error_kind(HTTP_ERROR_OVERLOADED)->headers);
     buf_add(&out, SPAN("\r\n"));
     buf_add(&out, buf_span(&body));
     CHECK(!out.overflow);
@@ -189,21 +178,33 @@ static void prepare_crowded(struct http_server *server)
 /* False: no memory. */
 static bool allocate(struct http_server *server)
 {
-    server->conns = map_zeroed(conns_bytes(server));
-    server->exchanges = map_zeroed(exchanges_bytes(server));
-    server->counts = map_zeroed(counts_bytes(server));
-    server->histograms = map_zeroed(histograms_bytes(server));
-    return server->conns != NULL && server->exchanges != NULL && server->counts != NULL &&
-           server->histograms != NULL;
+    server->conns = pages_map(conns_bytes(server));
+    server->exchanges = pages_map(exchanges_bytes(server));
+    server->crowded_note = calloc(1, server->note_stride);
+    return server->conns != NULL && server->exchanges != NULL && server->crowded_note != NULL &&
+           http_counts_init(&server->counts);
 }
 
 static void release(struct http_server *server)
 {
-    unmap(server->conns, conns_bytes(server));
-    unmap(server->exchanges, exchanges_bytes(server));
-    unmap(server->counts, counts_bytes(server));
-    unmap(server->histograms, histograms_bytes(server));
+    pages_unmap(server->conns, conns_bytes(server));
+    pages_unmap(server->exchanges, exchanges_bytes(server));
+    http_counts_free(&server->counts);
+    free(server->crowded_note);
     free(server);
+}
+
+/* An odd number of cache lines: exchanges do not share the sets of a cache. */
+static void measure_exchange(struct http_server *server)
+{
+    const struct http_server_config *config = &server->config;
+    const size_t alignment = alignof(max_align_t);
+    /* Never 0: even without a note there is something to point to. */
+    server->note_stride = (config->note_bytes + alignment) / alignment * alignment;
+    server->input_bytes = (size_t)config->limits.header_bytes_max + config->limits.body_bytes_max +
+                          HTTP_READ_AHEAD_BYTES;
+    const size_t size = sizeof(struct http_exchange) + server->note_stride + server->input_bytes;
+    server->exchange_stride = ((size + 63) / 64 | 1) * 64;
 }
 
 enum err http_server_create(struct http_server **server, struct reactor *reactor,
@@ -216,11 +217,7 @@ enum err http_server_create(struct http_server **server, struct reactor *reactor
         return ERR_SYSTEM;
     made->reactor = reactor;
     made->config = *config;
-    http_router_init(&made->router, config->routes, config->route_count);
-    made->input_bytes = (size_t)config->limits.header_bytes_max + config->limits.body_bytes_max +
-                        HTTP_READ_AHEAD_BYTES;
-    /* An odd number of cache lines: exchanges do not share the sets of a cache. */
-    made->exchange_stride = ((sizeof(struct http_exchange) + made->input_bytes + 63) / 64 | 1) * 64;
+    measure_exchange(made);
     if (!allocate(made)) {
         release(made);
         return ERR_SYSTEM;
@@ -254,10 +251,10 @@ void http_server_destroy(struct http_server *server)
     release(server);
 }
 
-enum err http_server_adopt(struct http_server *server, int fd, const struct transport_ops *ops,
-                           struct transport *transport)
+enum err http_server_adopt(struct http_server *server, uint32_t listener, int fd)
 {
-    const struct http_socket socket = {.fd = fd, .ops = ops, .transport = transport};
+    CHECK(listener < server->listener_count);
+    const struct http_socket socket = {.fd = fd, .listener = &server->listeners[listener]};
     return http_conn_open(server, &socket) ? ERR_OK : ERR_FULL;
 }
 
@@ -348,39 +345,7 @@ const struct http_server_stats *http_server_stats(const struct http_server *serv
     return &server->stats;
 }
 
-static const char *row_endpoint(const struct http_server *server, size_t row)
+const struct http_counts *http_server_counts(const struct http_server *server)
 {
-    const size_t route = row / HTTP_METHODS;
-    return route < server->router.count ? server->router.routes[route].path : "other";
-}
-
-void http_server_visit_counts(const struct http_server *server,
-                              void (*visit)(void *owner, const char *endpoint,
-                                            enum http_method method, unsigned status,
-                                            uint64_t count),
-                              void *owner)
-{
-    for (size_t row = 0; row < count_rows(server); row++) {
-        if (server->histograms[row].count == 0)
-            continue; /* what is counted is also timed */
-        for (unsigned i = 0; i < HTTP_STATUSES; i++) {
-            const uint64_t count = server->counts[row * HTTP_STATUSES + i];
-            if (count > 0)
-                visit(owner, row_endpoint(server, row), (enum http_method)(row % HTTP_METHODS),
-                      HTTP_STATUS_MIN + i, count);
-        }
-    }
-}
-
-void http_server_visit_durations(const struct http_server *server,
-                                 void (*visit)(void *owner, const char *endpoint,
-                                               enum http_method method,
-                                               const struct histogram *histogram),
-                                 void *owner)
-{
-    for (size_t row = 0; row < count_rows(server); row++) {
-        if (server->histograms[row].count > 0)
-            visit(owner, row_endpoint(server, row), (enum http_method)(row % HTTP_METHODS),
-                  &server->histograms[row]);
-    }
+    return &server->counts;
 }

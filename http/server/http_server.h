@@ -1,6 +1,9 @@
 /*
  * http_server: listeners, connection slots, routes, accept gate, drain.
  *
+ * Knows HTTP/1.1 and nothing of what is served: routes and the transport belong to a listener, how
+ * an error looks is a formatter's, what the application notes about a request is bytes to it.
+ *
  * A connection slot is small (an idle keep-alive connection costs it and nothing else). When bytes
  * arrive it borrows an *exchange* (parser, buffers, the request, the answer) and gives it back
  * when the connection is idle again; a handler sees exchanges only. Promises: answers in order,
@@ -8,8 +11,14 @@
  * has a status, every refusal a counter, every close a reason. All memory but large answers comes
  * from start-up.
  *
- *   FREE -> [HANDSHAKE] -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE | LINGER -> FREE
- *   HANDLING -> ORPHAN (socket gone, the handler still owes its answer) -> FREE
+ *   FREE -> HANDSHAKE -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE, or HEAD of the next
+ *                                                   |           |-> BODY (after 100 Continue)
+ *                                                   |           '-> LINGER -> FREE (the last one)
+ *                                                   '-> ORPHAN -> FREE (its client has left)
+ *
+ * Nothing is waited for that is there: a whole request goes from IDLE to HANDLING, an answer that
+ * the kernel takes at once never is WRITING. A refusal skips HANDLING. A client that leaves, or is
+ * too slow to be told, goes to FREE from wherever it is.
  */
 #ifndef HTTP_SERVER_HTTP_SERVER_H
 #define HTTP_SERVER_HTTP_SERVER_H
@@ -18,8 +27,7 @@
 #include "core/err.h"
 #include "core/histogram.h"
 #include "core/reactor.h"
-#include "core/secret.h"
-#include "core/uuid7.h"
+#include "http/server/http_error.h"
 #include "http/server/http_parser.h"
 #include "http/server/transport.h"
 
@@ -27,7 +35,8 @@
 #include <stdint.h>
 
 enum {
-    HTTP_ROUTES_MAX = 16,
+    HTTP_ROUTES_MAX = 16,    /* of one listener */
+    HTTP_ENDPOINTS_MAX = 32, /* different templates of all listeners */
     HTTP_REQUESTS_PER_WAKE = 16,
     HTTP_ACCEPTS_PER_WAKE = 20,
     HTTP_ANSWER_BYTES = 4096,                 /* head and body of a normal answer */
@@ -74,24 +83,6 @@ const char *http_close_reason_name(enum http_close_reason reason);
 struct http_server;
 struct http_exchange;
 
-/* What the application tells the access log about a request; zeroed for each. Borrowed literals. */
-struct http_note {
-    const char *problem; /* slug, NULL: none */
-    const char *key_id;  /* which API key; NULL: none */
-    int32_t client_id;
-    uint32_t queue_us, db_us, budget_ms;
-    const char *idempotency; /* new replay race in_flight mismatch */
-    const char *sqlstate;    /* of 6 bytes the exchange's owner keeps; NULL: none */
-    bool has_payment, has_txn;
-    const char *effect, *response_code;
-    char currency[4];
-    int64_t amount_minor;
-    struct uuid7 txn_id;
-    uint8_t wallet_tag[SECRET_TAG_BYTES];
-    bool has_key_tag;
-    uint8_t key_tag[SECRET_TAG_BYTES];
-};
-
 /* Answers now or later, exactly once, by http_respond(). Never runs inside http_respond(). */
 typedef void http_handler_fn(void *app, struct http_exchange *exchange);
 /* The client left while its request is being handled. True: the handler forgot it, the exchange is
@@ -117,7 +108,7 @@ struct http_finished {
     uint16_t status;
     uint64_t duration_us; /* first byte in to answer staged */
     size_t request_body_bytes, response_body_bytes;
-    const struct http_note *note;
+    const void *note;       /* note_bytes of the application */
     const char *request_id; /* HTTP_REQUEST_ID_LEN hex */
     const char *peer;       /* numeric address */
     bool dropped;           /* the client was gone */
@@ -129,10 +120,21 @@ struct http_server_config {
     uint32_t conn_max;     /* slots */
     uint32_t exchange_max; /* requests being read, handled or answered at one time */
     uint32_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms, linger_timeout_ms;
+    uint32_t note_bytes;           /* the application's own of each exchange; zeroed per request */
+    http_error_fn *format_error;   /* NULL: errors have no body */
+    http_finished_fn *on_finished; /* access log; NULL: nobody is told */
+    void *on_finished_owner;
+};
+
+/* Where connections come from, how they speak, what they may ask for. The limits are the server's:
+ * its memory is cut to them. */
+struct http_listener_config {
+    const char *address; /* numeric ("0.0.0.0", "::"); NULL: only by http_server_adopt() */
+    uint16_t port;       /* 0: one that is free */
+    const struct transport_ops *transport;
+    void *transport_context;         /* for transport->open(); borrowed */
     const struct http_route *routes; /* borrowed */
     uint32_t route_count;
-    http_finished_fn *on_finished; /* access log */
-    void *on_finished_owner;
 };
 
 struct http_server_stats {
@@ -146,14 +148,15 @@ MUST_USE enum err http_server_create(struct http_server **server, struct reactor
                                      const struct http_server_config *config);
 /* Cuts what is left. */
 void http_server_destroy(struct http_server *server);
-/* address numeric ("0.0.0.0", "::"), port 0 picks one. ERR_SYSTEM: errno (EADDRINUSE ...). */
-MUST_USE enum err http_server_listen(struct http_server *server, const char *address, uint16_t port,
-                                     const struct transport_ops *transport);
-/* Serves a connected descriptor, which becomes the server's. ERR_FULL: no slot; it stays the
- * caller's. For tests and fuzzers. */
-MUST_USE enum err http_server_adopt(struct http_server *server, int fd,
-                                    const struct transport_ops *ops, struct transport *transport);
-uint16_t http_server_port(const struct http_server *server); /* of the first listener */
+/* Listeners are numbered from 0 in the order of these calls. ERR_INVALID: not an address;
+ * ERR_SYSTEM: errno (EADDRINUSE ...). */
+MUST_USE enum err http_server_listen(struct http_server *server,
+                                     const struct http_listener_config *config);
+/* Serves a connected descriptor, which becomes the server's, as if this listener had accepted it.
+ * ERR_FULL: no slot; it stays the caller's. For tests and fuzzers. */
+MUST_USE enum err http_server_adopt(struct http_server *server, uint32_t listener, int fd);
+/* The port a listener is bound to. */
+uint16_t http_server_port(const struct http_server *server, uint32_t listener);
 /* From now on answers carry Connection: close; still accepting. */
 void http_server_close_after_answers(struct http_server *server);
 /* Takes what is in the backlog, stops accepting, closes idle connections; those at work end after
@@ -163,8 +166,9 @@ bool http_server_quiet(const struct http_server *server); /* no connection, no o
 
 uint32_t http_server_count(const struct http_server *server, enum http_conn_state state);
 const struct http_server_stats *http_server_stats(const struct http_server *server);
-/* Requests answered on route i (route_count: "other") by method and status; for
- * http_requests_total. Calls `visit` for every non-zero counter. */
+/* Requests answered by endpoint, method and status; for http_requests_total. An endpoint is a
+ * route's template ("other": no route): the same template on two listeners is one series. Calls
+ * `visit` for every non-zero counter, endpoints in the order they were first listened on. */
 void http_server_visit_counts(const struct http_server *server,
                               void (*visit)(void *owner, const char *endpoint,
                                             enum http_method method, unsigned status,
@@ -188,7 +192,8 @@ struct span http_exchange_param(const struct http_exchange *exchange);
 uint64_t http_exchange_started_us(const struct http_exchange *exchange);
 /* 32 hex digits: trace id of a valid traceparent (W3C Trace Context), else a new one. */
 const char *http_exchange_request_id(const struct http_exchange *exchange);
-struct http_note *http_exchange_note(struct http_exchange *exchange);
+/* The application's note_bytes of this request, aligned for any type; zeroed when it began. */
+void *http_exchange_note(struct http_exchange *exchange);
 
 /* Everything is copied. Called after on_request returned, it may free the exchange: use it no
  * more. Content-Length, Date, X-Request-Id and Connection are added. headers: zero or more

@@ -3,6 +3,14 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+static enum transport_status tcp_open(void *context, int fd, struct transport **transport)
+{
+    (void)context;
+    (void)fd;
+    *transport = NULL;
+    return TRANSPORT_OK;
+}
+
 static enum transport_status tcp_handshake(struct transport *transport, int fd)
 {
     (void)transport;
@@ -45,7 +53,7 @@ static enum transport_status tcp_write(struct transport *transport, int fd, cons
                : TRANSPORT_FAILED;
 }
 
-static size_t tcp_pending(struct transport *transport)
+static size_t tcp_pending(const struct transport *transport)
 {
     (void)transport;
     return 0;
@@ -57,11 +65,19 @@ static void tcp_end(struct transport *transport, int fd)
     (void)shutdown(fd, SHUT_WR); /* ENOTCONN: the peer was faster */
 }
 
+static void tcp_close(struct transport *transport, int fd)
+{
+    (void)transport;
+    (void)fd;
+}
+
 const struct transport_ops TRANSPORT_TCP = {
     .name = "tcp",
+    .open = tcp_open,
     .handshake = tcp_handshake,
     .read = tcp_read,
     .write = tcp_write,
     .pending = tcp_pending,
     .end = tcp_end,
+    .close = tcp_close,
 };

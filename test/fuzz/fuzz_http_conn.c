@@ -8,6 +8,7 @@
  * Violations abort.
  */
 #include "core/clock.h"
+#include "core/secret.h"
 #include "http/server/http_server.h"
 
 #include <fcntl.h>
@@ -117,6 +118,15 @@ static bool on_abandon(void *app, struct http_exchange *exchange)
     return fuzz.forgets;
 }
 
+static struct span format_error(const struct http_error_report *report, struct buf *body,
+                                void *note)
+{
+    (void)note;
+    buf_add_text(body, report->refusal.detail == NULL ? "refused" : report->refusal.detail);
+    buf_add_u64(body, hash_of(report->path));
+    return SPAN("text/plain");
+}
+
 static void on_finished(void *owner, const struct http_finished *finished)
 {
     (void)owner;
@@ -147,6 +157,8 @@ static void start_once(void)
          .on_request = on_request,
          .on_abandon = on_abandon},
     };
+    static const struct http_listener_config listener = {
+        .transport = &TRANSPORT_TCP, .routes = routes, .route_count = 2};
     static const struct http_server_config config = {
         .limits = {.header_bytes_max = 1024,
                    .header_count_max = 12,
@@ -160,8 +172,7 @@ static void start_once(void)
         .idle_timeout_ms = TIMEOUT_MS,
         .write_timeout_ms = TIMEOUT_MS,
         .linger_timeout_ms = TIMEOUT_MS,
-        .routes = routes,
-        .route_count = 2,
+        .format_error = format_error,
         .on_finished = on_finished,
     };
     if (fuzz.server != NULL)
@@ -171,6 +182,7 @@ static void start_once(void)
     CHECK(secret_init() == ERR_OK);
     CHECK(reactor_create(&fuzz.reactor, 4) == ERR_OK);
     CHECK(http_server_create(&fuzz.server, fuzz.reactor, &config) == ERR_OK);
+    CHECK(http_server_listen(fuzz.server, &listener) == ERR_OK);
 }
 
 static void turn(void)
@@ -236,7 +248,7 @@ static void serve(struct run *run, struct span input, struct steering steering, 
     fuzz.late = steering.late;
     fuzz.forgets = steering.forgets;
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    CHECK(http_server_adopt(fuzz.server, pair[0], &TRANSPORT_TCP, NULL) == ERR_OK);
+    CHECK(http_server_adopt(fuzz.server, 0, pair[0]) == ERR_OK);
     while (input.len > 0) {
         const size_t len = in_one_piece ? input.len : piece_len(&steering, input.len);
         const ssize_t sent = send(pair[1], input.ptr, len, MSG_NOSIGNAL);

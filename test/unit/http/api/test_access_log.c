@@ -1,6 +1,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "http/api/access_log.h"
+#include "http/api/access_note.h"
 #include "http/api/problem.h"
 
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 static uint64_t now_us;
 static int read_end = -1;
 static char text[LOG_RING_BYTES + 1];
-static struct http_note note;
+static struct access_note note;
 static struct http_finished finished;
 
 static uint64_t fixed_mono_us(void)
@@ -46,7 +47,7 @@ static int set_up(void **state)
     now_us = UINT64_C(1000) * CLOCK_US_PER_S;
     clock_replace(fixed_mono_us, NULL);
     (void)logged();
-    note = (struct http_note){0};
+    note = (struct access_note){0};
     finished = (struct http_finished){.endpoint = "/api/payment/simulate",
                                       .method = HTTP_GET,
                                       .status = 200,
@@ -118,20 +119,20 @@ static void test_payment_fields_hold_tags_not_values(void **state)
     (void)state;
     struct access_log log;
     access_log_init(&log, 1);
-    note = (struct http_note){.key_id = "current",
-                              .client_id = 1,
-                              .queue_us = 12,
-                              .db_us = 345,
-                              .budget_ms = 100,
-                              .idempotency = "new",
-                              .has_payment = true,
-                              .effect = "hold",
-                              .response_code = "00",
-                              .currency = "EUR",
-                              .amount_minor = 1250,
-                              .wallet_tag = {1, 2, 3, 4, 5, 6, 7, 0xff},
-                              .has_key_tag = true,
-                              .key_tag = {9, 9, 9, 9, 9, 9, 9, 9}};
+    note = (struct access_note){.key_id = "current",
+                                .client_id = 1,
+                                .queue_us = 12,
+                                .db_us = 345,
+                                .budget_ms = 100,
+                                .idempotency = "new",
+                                .has_payment = true,
+                                .effect = "hold",
+                                .response_code = "00",
+                                .currency = "EUR",
+                                .amount_minor = 1250,
+                                .wallet_tag = {1, 2, 3, 4, 5, 6, 7, 0xff},
+                                .has_key_tag = true,
+                                .key_tag = {9, 9, 9, 9, 9, 9, 9, 9}};
 
     access_log_finished(&log, &finished);
 

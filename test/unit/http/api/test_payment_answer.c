@@ -94,12 +94,14 @@ static void test_decline_without_balance(void **state)
 static void test_recorded_tells_whether_voided(void **state)
 {
     (void)state;
-    const struct payment_answer answer = answer_of("00");
+    struct payment_answer answer = answer_of("00");
 
-    payment_answer_write_recorded(&out, &style, &answer, true);
+    answer.voided = true;
+    payment_answer_write_recorded(&out, &style, &answer);
     assert_non_null(strstr(text(), ",\"balance_after\":98750,\"voided\":true}\n"));
     buf_init(&out, out.data, out.cap);
-    payment_answer_write_recorded(&out, &style, &answer, false);
+    answer.voided = false;
+    payment_answer_write_recorded(&out, &style, &answer);
     assert_non_null(strstr(text(), ",\"balance_after\":98750,\"voided\":false}\n"));
 }
 
@@ -143,7 +145,7 @@ static void test_longest_region_fits_or_is_refused(void **state)
     answer.balance_after_minor = INT64_MIN;
 
     assert_int_equal(payment_answer_style_init(&style, span_of(region)), ERR_OK);
-    payment_answer_write_recorded(&out, &style, &answer, false);
+    payment_answer_write_recorded(&out, &style, &answer);
     assert_false(out.overflow);
     memset(region, 'r', 500);
     assert_int_equal(payment_answer_style_init(&style, span_of(region)), ERR_INVALID);

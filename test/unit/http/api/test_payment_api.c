@@ -1,6 +1,7 @@
 /* The use cases against a fake server and a fake store: what outcome becomes which answer. */
 #include "core/clock.h"
 #include "core/secret.h"
+#include "http/api/access_note.h"
 #include "http/api/json.h"
 #include "http/api/payment_api.h"
 #include "http/api/problem.h"
@@ -16,7 +17,7 @@
 
 struct http_exchange {
     struct http_request request;
-    struct http_note note;
+    struct access_note note;
     struct span param;
     int answers;
     uint16_t status;
@@ -47,7 +48,7 @@ const char *http_exchange_request_id(const struct http_exchange *exchange)
     (void)exchange;
     return "0123456789abcdef0123456789abcdef";
 }
-struct http_note *http_exchange_note(struct http_exchange *exchange)
+void *http_exchange_note(struct http_exchange *exchange)
 {
     return &exchange->note;
 }
@@ -490,7 +491,7 @@ static void test_outcomes_without_a_decision(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         hold_with_key("k1");
-        memcpy(submitted->member.sqlstate, "XX000", sizeof("XX000"));
+        memcpy(submitted->sqlstate, "XX000", sizeof("XX000"));
 
         finish(cases[i].outcome);
 
@@ -621,6 +622,83 @@ static void test_sent_hold_finishes_without_its_client(void **state)
     assert_int_equal(payment_api_stats(api)->orphans_finished_total, 1);
 }
 
+/* ---- the rows of the table of forms ---- */
+
+static void ask_in_form(enum payment_op_kind kind, enum http_method method)
+{
+    request(method);
+    given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
+    switch (kind) {
+    case PAYMENT_OP_EVALUATE:
+        routes[0].on_request(api, &given);
+        break;
+    case PAYMENT_OP_HOLD:
+        hold_with_key("k1");
+        break;
+    case PAYMENT_OP_FIND:
+        routes[1].on_request(api, &given);
+        break;
+    case PAYMENT_OP_VOID:
+        routes[2].on_request(api, &given);
+        break;
+    }
+    assert_non_null(submitted);
+    assert_int_equal(submitted->kind, kind);
+}
+
+static const struct {
+    enum payment_op_kind kind;
+    enum http_method method;
+    bool writes;
+    const char *unknown;
+} FORMS[] = {
+    {PAYMENT_OP_EVALUATE, HTTP_GET, false, "no answer came in time; nothing was changed"},
+    {PAYMENT_OP_HOLD, HTTP_POST, true,
+     "the outcome is not known; retry with the same Idempotency-Key"},
+    {PAYMENT_OP_FIND, HTTP_GET, false, "no answer came in time; nothing was changed"},
+    {PAYMENT_OP_VOID, HTTP_POST, true,
+     "the outcome is not known; retry: a hold is voided at most once"},
+};
+
+static void test_each_form_says_what_an_unknown_outcome_means(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
+        ask_in_form(FORMS[i].kind, FORMS[i].method);
+        finish(PG_UNKNOWN);
+        assert_int_equal(given.status, 504);
+        assert_true(body_has(FORMS[i].unknown));
+    }
+}
+
+static void test_only_orphans_that_write_are_counted(void **state)
+{
+    (void)state;
+    uint64_t expected = 0;
+    for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
+        ask_in_form(FORMS[i].kind, FORMS[i].method);
+        assert_false(routes[0].on_abandon(api, &given));
+        finish(PG_UNKNOWN);
+        expected += FORMS[i].writes;
+        assert_int_equal(payment_api_stats(api)->orphans_finished_total, expected);
+    }
+}
+
+static void test_times_of_the_operation_are_shown_and_noted(void **state)
+{
+    (void)state;
+    hold_with_key("k1");
+    decide(PAYMENT_NEW, "00");
+    submitted->queue_us = 120;
+    submitted->db_us = 1310;
+
+    finish(PG_DONE);
+
+    assert_true(headers_have("queue;dur=0.12, db;dur=1.31, total;dur=1.42\r\n"));
+    assert_int_equal(given.note.queue_us, 120);
+    assert_int_equal(given.note.db_us, 1310);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -647,6 +725,9 @@ int main(void)
         TEST(test_void_results),
         TEST(test_abandoned_while_waiting_is_forgotten),
         TEST(test_sent_hold_finishes_without_its_client),
+        TEST(test_each_form_says_what_an_unknown_outcome_means),
+        TEST(test_only_orphans_that_write_are_counted),
+        TEST(test_times_of_the_operation_are_shown_and_noted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

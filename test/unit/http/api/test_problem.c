@@ -1,4 +1,5 @@
 #include "core/secret.h"
+#include "http/api/access_note.h"
 #include "http/api/problem.h"
 
 #include <setjmp.h>
@@ -75,17 +76,50 @@ static void test_instance_that_may_be_a_card_number_is_left_out(void **state)
     assert_null(strstr(written(PROBLEM_NOT_FOUND, &none, span_of(path)), "instance"));
 }
 
-static void test_slugs_are_unique_and_found_again(void **state)
+static void test_slugs_are_unique(void **state)
 {
     (void)state;
 
     for (unsigned i = 0; i < PROBLEMS; i++) {
         const struct problem_kind *kind = problem_kind((enum problem)i);
-        assert_int_equal(problem_of_slug(kind->slug), i);
+        for (unsigned other = 0; other < i; other++)
+            assert_string_not_equal(problem_kind((enum problem)other)->slug, kind->slug);
         assert_true(kind->status >= 400 && kind->status <= 505);
         assert_true(kind->title[0] != '\0' && kind->error[0] != '\0');
     }
-    assert_int_equal(problem_of_slug("no-such-slug"), PROBLEM_INTERNAL);
+}
+
+static void test_errors_of_the_server_have_a_problem_of_the_same_status(void **state)
+{
+    (void)state;
+    for (unsigned i = HTTP_ERROR_NONE + 1; i < HTTP_ERRORS; i++) {
+        const enum http_error error = (enum http_error)i;
+        const struct problem_kind *kind = problem_kind(problem_of_http_error(error));
+        assert_int_equal(kind->status, http_error_kind(error)->status);
+        assert_string_equal(kind->headers, http_error_kind(error)->headers);
+    }
+}
+
+static void test_error_of_the_server_is_written_and_noted(void **state)
+{
+    (void)state;
+    const struct http_error_report report = {
+        .refusal = {HTTP_ERROR_URI_TOO_LONG, "The request target is too long."},
+        .path = SPAN("/x"),
+        .request_id = "0123456789abcdef0123456789abcdef",
+    };
+    struct access_note note = {0};
+    buf_init(&out, storage, sizeof(storage));
+
+    const struct span type = problem_format_error(&report, &out, &note);
+
+    assert_true(span_equal(type, SPAN("application/problem+json")));
+    const char expected[] =
+        "{\"type\":\"urn:problem:payment-latency-api:uri-too-long\",\"title\":\"URI too long\","
+        "\"status\":414,\"detail\":\"The request target is too long.\",\"instance\":\"/x\","
+        "\"error\":\"URI too long\",\"trace_id\":\"0123456789abcdef0123456789abcdef\"}\n";
+    assert_true(span_equal(buf_span(&out), span_of(expected)));
+    assert_string_equal(note.problem, "uri-too-long");
 }
 
 static void test_headers_that_rfcs_demand(void **state)
@@ -107,7 +141,9 @@ int main(void)
         cmocka_unit_test(test_errors_and_mismatch_are_written),
         cmocka_unit_test(test_instance_is_escaped),
         cmocka_unit_test(test_instance_that_may_be_a_card_number_is_left_out),
-        cmocka_unit_test(test_slugs_are_unique_and_found_again),
+        cmocka_unit_test(test_slugs_are_unique),
+        cmocka_unit_test(test_errors_of_the_server_have_a_problem_of_the_same_status),
+        cmocka_unit_test(test_error_of_the_server_is_written_and_noted),
         cmocka_unit_test(test_headers_that_rfcs_demand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
