@@ -143,17 +143,6 @@ static const char *payment_query_name(enum payment_field field)
     return "";
 }
 
-static int payment_hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    if (byte >= 'A' && byte <= 'F')
-        return byte - 'A' + 10;
-    return -1;
-}
-
 /* Percent-decodes into out; false: a broken escape, or more than fits. A '+' stays a '+'. */
 static bool payment_query_decode(struct span text, struct buf *out)
 {
@@ -164,8 +153,8 @@ static bool payment_query_decode(struct span text, struct buf *out)
         }
         if (text.len - i < 3)
             return false;
-        const int high = payment_hex_digit(text.ptr[i + 1]);
-        const int low = payment_hex_digit(text.ptr[i + 2]);
+        const int high = hex_value(text.ptr[i + 1]);
+        const int low = hex_value(text.ptr[i + 2]);
         if (high < 0 || low < 0)
             return false;
         buf_add_char(out, (char)(high * 16 + low));

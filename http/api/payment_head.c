@@ -66,8 +66,7 @@ static bool payment_key_is_uuid(struct span key)
     for (size_t i = 0; i < key.len; i++) {
         const char byte = key.ptr[i];
         const bool hyphen = key.len == UUID_TEXT_LEN && (i == 8 || i == 13 || i == 18 || i == 23);
-        const bool hex = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') ||
-                         (byte >= 'A' && byte <= 'F');
+        const bool hex = hex_value(byte) >= 0;
         if (hyphen ? byte != '-' : !hex)
             return false;
     }

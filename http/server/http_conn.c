@@ -1,6 +1,8 @@
 /* http_conn: the life of one connection: open, entries from outside, linger, end. */
 #include "http/server/http_conn_private.h"
 
+#include "core/log.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +71,8 @@ static void drop_socket(struct http_conn *conn)
     if (conn->opened)
         ops->close(conn->transport, fd);
     conn->transport = NULL;
+    log_debug("http_conn_closed", LOG_I64("fd", fd),
+              LOG_TEXT("reason", http_close_reason_name(conn->close_reason)));
     close(fd);
     conn->server->stats.closed_total[conn->close_reason]++;
 }
@@ -310,6 +314,8 @@ bool http_conn_open(struct http_server *server, const struct http_socket *socket
         return false;
     }
     server->stats.accepted_total++;
+    log_debug("http_conn_accepted", LOG_I64("fd", conn->io.fd),
+              LOG_TEXT("network.peer.address", conn->peer));
     http_conn_set_state(conn, HTTP_CONN_HANDSHAKE);
     open_transport(conn);
     http_conn_settle(conn);
