@@ -270,7 +270,7 @@ enum err pg_conn_start(struct pg_connection *conn, const struct pg_conn_target *
     conn->io.fd = PQsocket(conn->handle);
     pg_conn_set_state(conn, PG_CONN_CONNECTING);
     /* The manual: behave as if the last poll had said WRITING. */
-    if (PQstatus(conn->handle) == CONNECTION_BAD ||
+    if (PQstatus(conn->handle) == CONNECTION_BAD || conn->io.fd == -1 ||
         reactor_readd(pool->reactor, &conn->io, REACTOR_WRITE) != ERR_OK) {
         conn->io.fd = -1;
         pg_conn_end(conn, PG_CLOSE_REFUSED);
