@@ -188,7 +188,7 @@ PostgresPollingStatusType PQconnectPoll(PGconn *conn)
     assert_true(conn->step < FAKE_PQ_STEPS_MAX);
     assert_int_not_equal(conn->status, CONNECTION_BAD);
     fake_pq_drain(conn);
-    if (fake_pq_fails(FAKE_PQ_CONNECT_POLL, conn)) {
+    if (fake_pq_fails(FAKE_PQ_CONNECT_POLL, conn) || conn->hung_up) {
         conn->status = CONNECTION_BAD;
         return PGRES_POLLING_FAILED;
     }

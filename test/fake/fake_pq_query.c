@@ -255,7 +255,7 @@ int PQpipelineSync(PGconn *conn)
         return 0;
     conn->busy = true;
     conn->flushes_left = conn->script.partial_flushes;
-    if (!conn->script.hold_prepared)
+    if (!conn->script.hold_prepared && !conn->hung_up)
         fake_pq_say_prepared(conn);
     return 1;
 }

@@ -1,0 +1,570 @@
+/*
+ * pg_pool: handing out, figures, listeners, drain and end; and the whole machine with every call
+ * of libpq failing once, and with faults drawn at random.
+ */
+#include "core/clock.h"
+#include "core/secret.h"
+#include "pool/pg_slots_private.h"
+#include "test/fake/fake_dns.h"
+#include "test/fake/pool_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static bool calloc_fails;
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return calloc_fails ? NULL : __real_calloc(count, size);
+}
+
+/* ---- life ---- */
+
+static void test_create_without_memory_fails(void **state)
+{
+    (void)state;
+    calloc_fails = true;
+    const enum err err = pg_pool_create(&bench_pool, bench_reactor, &bench_config, NULL, 0);
+    calloc_fails = false;
+    assert_int_equal(err, ERR_SYSTEM);
+    assert_null(bench_pool);
+}
+
+static void test_create_refuses_a_file_name_that_is_too_long(void **state)
+{
+    (void)state;
+    static char path[CONFIG_TEXT_MAX + 1];
+    memset(path, 'x', sizeof(path) - 1);
+    bench_config.database_url_file = path;
+    assert_int_equal(pg_pool_create(&bench_pool, bench_reactor, &bench_config, NULL, 0),
+                     ERR_INVALID);
+    assert_null(bench_pool);
+}
+
+static void test_config_is_copied(void **state)
+{
+    (void)state;
+    char url[] = "host=192.0.2.1 user=app", name[] = "bench", file[] = "";
+    bench_config.database_url = url;
+    bench_config.application_name = name;
+    bench_config.database_url_file = file;
+    bench_open();
+    memset(url, 'x', sizeof(url) - 1);
+    memset(name, 'x', sizeof(name) - 1);
+    bench_await(PG_CONN_IDLE, 1);
+    assert_string_equal(fake_pq_option(fake_pq_conn(0), "user"), "app");
+    assert_string_equal(fake_pq_option(fake_pq_conn(0), "application_name"), "bench");
+}
+
+static void test_destroy_cuts_what_is_left(void **state)
+{
+    (void)state;
+    bench_open_up(3);
+    bench_send_ok(0);
+    fake_pq_next.hold_prepared = true;
+    pg_pool_new_epoch(bench_pool);
+    bench_await(PG_CONN_PREPARING, 1);
+
+    bench_close();
+
+    assert_int_equal(bench_asks[0].answers, 1);
+    assert_int_equal(bench_asks[0].kind, PG_ANSWER_LOST);
+    assert_int_equal(fake_pq_live(), 0);
+    bench_turns(3);
+    pg_pool_destroy(NULL);
+}
+
+/* ---- use ---- */
+
+static void test_send_without_a_connection_is_unavailable(void **state)
+{
+    (void)state;
+    bench_open();
+    assert_int_equal(bench_send(0), ERR_UNAVAILABLE);
+    bench_turns(2);
+    assert_int_equal(bench_send(0), ERR_UNAVAILABLE);
+}
+
+static void test_send_with_all_busy_says_again(void **state)
+{
+    (void)state;
+    bench_open_up(2);
+    bench_send_ok(0);
+    bench_send_ok(1);
+    assert_int_equal(bench_send(2), ERR_AGAIN);
+    assert_int_equal(pg_pool_usable(bench_pool), 2);
+    assert_int_equal(pg_pool_count(bench_pool, PG_CONN_BUSY), 2);
+    assert_int_equal(pg_pool_size(bench_pool), 2);
+}
+
+static void test_last_used_is_the_first_given(void **state)
+{
+    (void)state;
+    bench_open_up(3);
+    bench_send_ok(0);
+    PGconn *warm = bench_asked();
+    fake_pq_answer(warm, bench_row());
+    bench_await_answer(0, 1);
+
+    for (unsigned i = 1; i < 5; i++) {
+        bench_send_ok(0);
+        assert_ptr_equal(bench_asked(), warm);
+        fake_pq_answer(warm, bench_row());
+        bench_await_answer(0, i + 1);
+    }
+}
+
+static void test_answers_find_their_own_queries(void **state)
+{
+    (void)state;
+    bench_open_up(3);
+    for (unsigned i = 0; i < 3; i++)
+        bench_send_ok(i);
+    for (unsigned i = 0; i < 3; i++) {
+        PGconn *conn = fake_pq_conn(i);
+        const char asked = fake_pq_sent(conn)->values[0][7];
+        const char sqlstate[] = {'2', '2', '0', '0', (char)('0' + asked), '\0'};
+        fake_pq_answer(conn, fake_pq_error(sqlstate, "ERROR"));
+    }
+    bench_turns(2);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(bench_asks[i].answers, 1);
+        assert_int_equal(bench_asks[i].sqlstate[4], '0' + (int)i);
+    }
+}
+
+/* ---- figures ---- */
+
+static void test_sqlstates_are_counted_by_class(void **state)
+{
+    (void)state;
+    bench_open_up(1);
+    static const char *const SQLSTATES[] = {"23505", "40001", "23514", "40P01", "23503"};
+    for (unsigned i = 0; i < 5; i++) {
+        bench_send_ok(i);
+        fake_pq_answer(bench_asked(), fake_pq_error(SQLSTATES[i], "ERROR"));
+        bench_await_answer(i, 1);
+    }
+    const struct pg_pool_stats *stats = pg_pool_stats(bench_pool);
+    assert_string_equal(stats->sqlstates[0].class_, "23");
+    assert_int_equal(stats->sqlstates[0].count, 3);
+    assert_string_equal(stats->sqlstates[1].class_, "40");
+    assert_int_equal(stats->sqlstates[1].count, 2);
+    assert_string_equal(stats->sqlstates[2].class_, "");
+}
+
+static void test_sqlstate_classes_are_bounded(void **state)
+{
+    (void)state;
+    bench_open_up(1);
+    for (int i = 0; i < PG_SQLSTATES_MAX + 10; i++) {
+        const char sqlstate[] = {(char)('A' + i / 10), (char)('0' + i % 10), '0', '0', '0', '\0'};
+        pg_pool_count_sqlstate(bench_pool, sqlstate);
+    }
+    const struct pg_pool_stats *stats = pg_pool_stats(bench_pool);
+    for (int i = 0; i < PG_SQLSTATES_MAX; i++)
+        assert_int_equal(stats->sqlstates[i].count, 1);
+}
+
+static void test_figures_of_the_resolver_are_passed_on(void **state)
+{
+    (void)state;
+    bench_config.database_url = "host=db.example.test user=u";
+    bench_open();
+    bench_turns(2);
+    assert_int_equal(pg_pool_dns_stats(bench_pool)->lookups_total, 1);
+    assert_ptr_equal(pg_pool_reactor(bench_pool), bench_reactor);
+}
+
+/* ---- listeners ---- */
+
+struct ear {
+    struct pg_pool_listener listener;
+    unsigned told;
+    uint32_t usable; /* when it was told last */
+    struct ear *unlistens;
+    bool sends;
+};
+static struct ear ears[3];
+
+static void on_change(struct pg_pool_listener *listener)
+{
+    struct ear *ear = container_of(listener, struct ear, listener);
+    ear->told++;
+    ear->usable = pg_pool_usable(bench_pool);
+    if (ear->unlistens != NULL) {
+        pg_pool_unlisten(bench_pool, &ear->unlistens->listener);
+        ear->unlistens = NULL;
+    }
+    if (ear->sends)
+        (void)bench_send(0);
+}
+
+static void listen_all(void)
+{
+    memset(ears, 0, sizeof(ears));
+    for (int i = 0; i < 3; i++) {
+        ears[i].listener.on_change = on_change;
+        pg_pool_listen(bench_pool, &ears[i].listener);
+    }
+}
+
+static void test_listeners_hear_of_up_idle_and_down(void **state)
+{
+    (void)state;
+    bench_open();
+    listen_all();
+    bench_turns(3);
+    assert_int_equal(ears[0].told, 0);
+    bench_await(PG_CONN_IDLE, 1);
+    assert_int_equal(ears[0].told, 1);
+    assert_int_equal(ears[0].usable, 1);
+
+    bench_send_ok(0);
+    bench_turns(3);
+    assert_int_equal(ears[0].told, 1);
+    fake_pq_answer(bench_asked(), bench_row());
+    bench_await_answer(0, 1);
+    assert_int_equal(ears[0].told, 2);
+
+    fake_pq_hang_up(fake_pq_conn(0));
+    bench_turn();
+    assert_int_equal(ears[0].told, 3);
+    assert_int_equal(ears[0].usable, 0);
+    assert_int_equal(ears[2].told, 3);
+}
+
+static void test_listeners_hear_nothing_of_one_that_is_taken_in_the_same_turn(void **state)
+{
+    (void)state;
+    bench_open_up(1);
+    listen_all();
+    bench_send_ok(0);
+    fake_pq_answer(bench_asked(), bench_row());
+    bench_turn();
+    assert_int_equal(ears[0].told, 1);
+    ears[0].sends = true; /* takes it: the others are told all the same, once */
+    bench_send_ok(0);
+    fake_pq_answer(bench_asked(), bench_row());
+    bench_turn();
+    assert_int_equal(ears[1].told, 2);
+    bench_turns(2);
+    assert_int_equal(ears[1].told, 2);
+}
+
+static void test_unlisten_while_listeners_are_told(void **state)
+{
+    (void)state;
+    /* [who unlistens][whom] -> who is told */
+    static const struct {
+        unsigned who, whom;
+        unsigned told[3];
+    } CASES[] = {{0, 0, {1, 1, 1}}, {0, 1, {1, 0, 1}}, {0, 2, {1, 1, 0}},
+                 {1, 0, {1, 1, 1}}, {1, 1, {1, 1, 1}}, {2, 2, {1, 1, 1}}};
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        bench_open();
+        listen_all();
+        ears[CASES[i].who].unlistens = &ears[CASES[i].whom];
+        bench_await(PG_CONN_IDLE, 1);
+        for (int ear = 0; ear < 3; ear++)
+            assert_int_equal(ears[ear].told, CASES[i].told[ear]);
+        fake_pq_hang_up(fake_pq_conn(0));
+        bench_turns(2);
+        for (unsigned ear = 0; ear < 3; ear++)
+            assert_int_equal(ears[ear].told, CASES[i].told[ear] + (ear != CASES[i].whom));
+        bench_close();
+        fake_pq_reset();
+    }
+}
+
+static void test_listener_whose_send_finds_the_last_one_dead_is_told_again(void **state)
+{
+    (void)state;
+    bench_open();
+    listen_all();
+    ears[0].sends = true;
+    fake_pq_fail(FAKE_PQ_SEND_PREPARED, 1, true);
+    for (int i = 0; i < BENCH_TURNS_MAX && ears[0].told < 2; i++)
+        bench_turn();
+    assert_int_equal(ears[0].told, 2);
+    assert_int_equal(ears[0].usable, 0);
+}
+
+/* ---- drain ---- */
+
+static void test_drain_ends_idle_ones_now_and_busy_ones_after_their_answer(void **state)
+{
+    (void)state;
+    bench_open_up(3);
+    bench_send_ok(0);
+
+    pg_pool_drain(bench_pool);
+    assert_int_equal(fake_pq_live(), 1);
+    assert_int_equal(pg_pool_usable(bench_pool), 0);
+    assert_int_equal(bench_send(1), ERR_UNAVAILABLE);
+    fake_pq_answer(bench_asked(), bench_row());
+    bench_await_answer(0, 1);
+
+    assert_int_equal(bench_asks[0].kind, PG_ANSWER_ROWS);
+    assert_int_equal(fake_pq_live(), 0);
+    bench_assert_only_closed(PG_CLOSE_DRAIN, 3);
+    bench_skip_ms(60000);
+    bench_turns(10);
+    assert_int_equal(fake_pq_made(), 3);
+}
+
+static void test_drain_ends_attempts(void **state)
+{
+    (void)state;
+    for (int held = 0; held < 2; held++) {
+        bench_config.conn_count = 2;
+        fake_pq_next.hold_prepared = held != 0;
+        bench_open();
+        bench_await(held ? PG_CONN_PREPARING : PG_CONN_CONNECTING, 2);
+        pg_pool_drain(bench_pool);
+        assert_int_equal(fake_pq_live(), 0);
+        bench_assert_only_closed(PG_CLOSE_DRAIN, 2);
+        bench_skip_ms(60000);
+        bench_turns(10);
+        assert_int_equal(fake_pq_made(), 2);
+        bench_close();
+        fake_pq_reset();
+    }
+}
+
+static void test_drained_connection_that_is_lost_starts_nothing(void **state)
+{
+    (void)state;
+    bench_open_up(1);
+    bench_send_ok(0);
+    pg_pool_drain(bench_pool);
+    fake_pq_hang_up(bench_asked());
+    bench_await_answer(0, 1);
+    bench_skip_ms(60000);
+    bench_turns(10);
+    assert_int_equal(fake_pq_made(), 1);
+    assert_int_equal(bench_asks[0].kind, PG_ANSWER_LOST);
+}
+
+/* ---- faults ---- */
+
+/* What every turn must leave true. */
+static void assert_sound(void)
+{
+    uint32_t counted = 0, retiring = 0, handles = 0;
+    for (int state = 0; state < PG_CONN_STATES; state++)
+        counted += bench_pool->lists[state].count;
+    assert_int_equal(counted, bench_pool->config.conn_count + 1);
+    for (uint32_t i = 0; i <= bench_pool->config.conn_count; i++) {
+        const struct pg_connection *conn = &bench_pool->slots[i];
+        retiring += conn->retiring;
+        handles += conn->handle != NULL;
+        assert_int_equal(conn->handle != NULL, conn->state != PG_CONN_DOWN);
+        assert_int_equal(conn->io.fd != -1, conn->state != PG_CONN_DOWN);
+        assert_int_equal(conn->query != NULL, conn->state == PG_CONN_BUSY);
+        if (conn->state != PG_CONN_BUSY)
+            assert_null(conn->result);
+        assert_int_equal(reactor_timer_is_set(&conn->deadline),
+                         conn->state != PG_CONN_DOWN && conn->state != PG_CONN_IDLE);
+    }
+    assert_int_equal(retiring, bench_pool->retiring);
+    assert_int_equal(handles, fake_pq_live());
+}
+
+/* Answers whatever is asked; returns how many were. */
+static unsigned answer_all(void)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < fake_pq_made(); i++) {
+        PGconn *conn = fake_pq_conn(i);
+        if (!fake_pq_is_asked(conn))
+            continue;
+        fake_pq_answer(conn, bench_row());
+        count++;
+    }
+    return count;
+}
+
+/* One of everything: up, a query, one prepared again, a replacement. */
+static void run_script(void)
+{
+    bench_recover(2);
+    assert_sound();
+    for (unsigned i = 0; i < 3; i++) {
+        const enum err err = bench_send(i);
+        assert_true(err == ERR_OK || err == ERR_AGAIN || err == ERR_UNAVAILABLE);
+        if (err == ERR_OK && i == 1) {
+            for (unsigned c = 0; c < fake_pq_made(); c++)
+                if (fake_pq_is_asked(fake_pq_conn(c)))
+                    fake_pq_answer(fake_pq_conn(c), fake_pq_error("0A000", "ERROR"));
+        } else {
+            (void)answer_all();
+        }
+        for (int turn = 0; turn < 10; turn++) {
+            bench_turn();
+            assert_sound();
+        }
+        bench_recover(2);
+    }
+    pg_pool_new_epoch(bench_pool);
+    for (int turn = 0; turn < 100; turn++) {
+        bench_turn();
+        assert_sound();
+    }
+    bench_recover(2);
+}
+
+/* For every function: the nth call fails, n = 1.. until the script passes without a failure. After
+ * each the pool is as good as new. */
+static void test_every_call_of_libpq_may_fail_once(void **state)
+{
+    (void)state;
+    for (int call = 0; call < FAKE_PQ_CALLS; call++) {
+        for (int breaks = 0; breaks < 2; breaks++) {
+            bool failed = true;
+            for (unsigned nth = 1; failed; nth++) {
+                assert_true(nth < 1000);
+                memset(bench_asks, 0, sizeof(bench_asks));
+                bench_config.conn_count = 2;
+                bench_open();
+                fake_pq_fail((enum fake_pq_call)call, nth, breaks != 0);
+                run_script();
+                failed = fake_pq_has_failed();
+                fake_pq_fail((enum fake_pq_call)call, 0, false);
+                for (unsigned i = 0; i < 3; i++)
+                    assert_true(bench_asks[i].answers <= 1);
+
+                bench_send_ok(9);
+                assert_int_equal(answer_all(), 1);
+                bench_await_answer(9, 1);
+                assert_int_equal(bench_asks[9].kind, PG_ANSWER_ROWS);
+                bench_close();
+                fake_pq_check_clean();
+                fake_pq_reset();
+            }
+        }
+    }
+}
+
+static unsigned draw(unsigned below)
+{
+    return (unsigned)rand() % below;
+}
+
+static void do_something(void)
+{
+    static const char *const SQLSTATES[] = {"22000", "26000", "25006", "57P01", "40001", "0A000"};
+    PGconn *conn = fake_pq_made() > 0 ? fake_pq_conn(draw(fake_pq_made())) : NULL;
+    const unsigned ask = draw(BENCH_ASKS_MAX);
+
+    switch (draw(12)) {
+    case 0:
+    case 1:
+    case 2:
+        if (bench_asks[ask].answers == 1) { /* free again */
+            bench_asks[ask].answers = 0;
+            bench_asks[ask].query.sent_us = 0;
+        }
+        if (bench_asks[ask].query.sent_us == 0 && bench_send(ask) != ERR_OK)
+            bench_asks[ask].query.sent_us = 0;
+        break;
+    case 3:
+    case 4:
+        (void)answer_all();
+        bench_turn();
+        break;
+    case 5:
+        if (fake_pq_is_asked(conn)) {
+            fake_pq_answer(conn, fake_pq_error(SQLSTATES[draw(6)], draw(5) ? "ERROR" : "FATAL"));
+            bench_turn();
+        }
+        break;
+    case 6:
+        if (conn != NULL) {
+            fake_pq_hang_up(conn);
+            bench_turn();
+        }
+        break;
+    case 7:
+        fake_pq_fail((enum fake_pq_call)draw(FAKE_PQ_CALLS), 1 + draw(4), draw(2) != 0);
+        break;
+    case 8:
+        fake_pq_next.partial_flushes = draw(3);
+        fake_pq_next.standby = draw(8) == 0 ? "on" : "off";
+        break;
+    case 9:
+        pg_pool_new_epoch(bench_pool);
+        break;
+    case 10:
+        bench_skip_ms(draw(700));
+        break;
+    default:
+        bench_turns(draw(8));
+        break;
+    }
+}
+
+/* Whatever happens in whatever order: no query is answered twice, the lists stay sound, and when
+ * the faults stop every connection comes back. */
+static void test_random_faults_leave_the_pool_sound(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 60; seed++) {
+        srand(seed);
+        memset(bench_asks, 0, sizeof(bench_asks));
+        bench_config.conn_count = 1 + draw(4);
+        bench_open();
+        for (int step = 0; step < 150; step++) {
+            do_something();
+            bench_turn();
+            assert_sound();
+            for (unsigned i = 0; i < BENCH_ASKS_MAX; i++)
+                assert_true(bench_asks[i].answers <= 1);
+        }
+        for (int call = 0; call < FAKE_PQ_CALLS; call++)
+            fake_pq_fail((enum fake_pq_call)call, 0, false);
+        fake_pq_next.standby = "off";
+        (void)answer_all();
+        bench_turns(5);
+        bench_recover(bench_config.conn_count);
+        for (unsigned i = 0; i < BENCH_ASKS_MAX; i++)
+            assert_true(bench_asks[i].query.sent_us == 0 || bench_asks[i].answers == 1);
+        bench_close();
+        fake_pq_check_clean();
+        fake_pq_reset();
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BENCH_TEST(test_create_without_memory_fails),
+        BENCH_TEST(test_create_refuses_a_file_name_that_is_too_long),
+        BENCH_TEST(test_config_is_copied),
+        BENCH_TEST(test_destroy_cuts_what_is_left),
+        BENCH_TEST(test_send_without_a_connection_is_unavailable),
+        BENCH_TEST(test_send_with_all_busy_says_again),
+        BENCH_TEST(test_last_used_is_the_first_given),
+        BENCH_TEST(test_answers_find_their_own_queries),
+        BENCH_TEST(test_sqlstates_are_counted_by_class),
+        BENCH_TEST(test_sqlstate_classes_are_bounded),
+        BENCH_TEST(test_figures_of_the_resolver_are_passed_on),
+        BENCH_TEST(test_listeners_hear_of_up_idle_and_down),
+        BENCH_TEST(test_listeners_hear_nothing_of_one_that_is_taken_in_the_same_turn),
+        BENCH_TEST(test_unlisten_while_listeners_are_told),
+        BENCH_TEST(test_listener_whose_send_finds_the_last_one_dead_is_told_again),
+        BENCH_TEST(test_drain_ends_idle_ones_now_and_busy_ones_after_their_answer),
+        BENCH_TEST(test_drain_ends_attempts),
+        BENCH_TEST(test_drained_connection_that_is_lost_starts_nothing),
+        BENCH_TEST(test_every_call_of_libpq_may_fail_once),
+        BENCH_TEST(test_random_faults_leave_the_pool_sound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
