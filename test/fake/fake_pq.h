@@ -60,13 +60,13 @@ struct fake_pq_step {
 /* How the connections started from now on behave. */
 struct fake_pq_script {
     struct fake_pq_step steps[FAKE_PQ_STEPS_MAX];
-    bool start_bad;                     /* PQconnectStartParams() gives a connection that is BAD */
-    const char *error;                  /* PQerrorMessage() of a failed connect */
-    const char *standby, *read_only;    /* parameter statuses; NULL: the server sends none */
-    bool hold_prepared;                 /* the test answers the flight itself */
-    const char *prepare_sqlstate;       /* the flight's first statement fails with it */
-    unsigned partial_flushes;           /* PQflush() says 1 so many times first */
-    const char *password;               /* PQpass() */
+    bool start_bad;                  /* PQconnectStartParams() gives a connection that is BAD */
+    const char *error;               /* PQerrorMessage() of a failed connect */
+    const char *standby, *read_only; /* parameter statuses; NULL: the server sends none */
+    bool hold_prepared;              /* the test answers the flight itself */
+    const char *prepare_sqlstate;    /* the flight's first statement fails with it */
+    unsigned partial_flushes;        /* PQflush() says 1 so many times first */
+    const char *password;            /* PQpass() */
 };
 extern struct fake_pq_script fake_pq_next;
 

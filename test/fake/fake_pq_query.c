@@ -103,7 +103,8 @@ void fake_pq_say_prepared(PGconn *conn)
 
 void fake_pq_say_notice(PGconn *conn, const char *sqlstate)
 {
-    say(conn, (struct fake_pq_item){.kind = ITEM_NOTICE, .result = fake_pq_error(sqlstate, "FATAL")});
+    say(conn,
+        (struct fake_pq_item){.kind = ITEM_NOTICE, .result = fake_pq_error(sqlstate, "FATAL")});
 }
 
 void fake_pq_say_notify(PGconn *conn)

@@ -103,11 +103,15 @@ int bench_tear_down(void **state)
     return 0;
 }
 
+void bench_open_with(const struct pg_statement *statements, uint8_t count)
+{
+    assert_int_equal(pg_pool_create(&bench_pool, bench_reactor, &bench_config, statements, count),
+                     ERR_OK);
+}
+
 void bench_open(void)
 {
-    assert_int_equal(pg_pool_create(&bench_pool, bench_reactor, &bench_config, STATEMENTS,
-                                    sizeof(STATEMENTS) / sizeof(STATEMENTS[0])),
-                     ERR_OK);
+    bench_open_with(STATEMENTS, sizeof(STATEMENTS) / sizeof(STATEMENTS[0]));
 }
 
 void bench_open_up(uint32_t conn_count)

@@ -35,6 +35,7 @@ int bench_set_up(void **state);
 int bench_tear_down(void **state);
 /* Creates the pool of bench_config with two statements, "first" (one int8) and "second" (none). */
 void bench_open(void);
+void bench_open_with(const struct pg_statement *statements, uint8_t count);
 /* The same, and turns until every connection is idle. */
 void bench_open_up(uint32_t conn_count);
 void bench_close(void);

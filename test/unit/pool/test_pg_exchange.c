@@ -274,8 +274,8 @@ static void test_read_only_server_is_left(void **state)
 static void test_transaction_left_open_is_the_end(void **state)
 {
     (void)state;
-    static const PGTransactionStatusType OPEN[] = {PQTRANS_INTRANS, PQTRANS_INERROR,
-                                                   PQTRANS_ACTIVE, PQTRANS_UNKNOWN};
+    static const PGTransactionStatusType OPEN[] = {PQTRANS_INTRANS, PQTRANS_INERROR, PQTRANS_ACTIVE,
+                                                   PQTRANS_UNKNOWN};
     for (size_t i = 0; i < sizeof(OPEN) / sizeof(OPEN[0]); i++) {
         for (int error = 0; error < 2; error++) {
             PGconn *conn = conn_busy();

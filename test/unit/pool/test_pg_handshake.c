@@ -200,8 +200,8 @@ static void test_statement_that_cannot_be_prepared_is_the_end(void **state)
     static const struct {
         const char *sqlstate;
         enum pg_close_reason reason;
-    } ERRORS[] = {{"42P01", PG_CLOSE_PREPARE}, {"3F000", PG_CLOSE_PREPARE},
-                  {"57P01", PG_CLOSE_SHUTDOWN}};
+    } ERRORS[] = {
+        {"42P01", PG_CLOSE_PREPARE}, {"3F000", PG_CLOSE_PREPARE}, {"57P01", PG_CLOSE_SHUTDOWN}};
     for (size_t i = 0; i < sizeof(ERRORS) / sizeof(ERRORS[0]); i++) {
         fake_pq_next.prepare_sqlstate = ERRORS[i].sqlstate;
         open_and_fail();
