@@ -195,6 +195,8 @@ void pg_conn_ready(struct pg_connection *conn)
     if (conn->up_us == 0) {
         conn->up_us = reactor_now_us(pool->reactor);
         pg_pool_on_up(pool, conn);
+    } else {
+        pg_connector_wake(pool); /* a replacement waits until every connection is usable */
     }
 }
 
