@@ -33,7 +33,7 @@ void fake_dns_answer(const char *address, bool changed)
     assert_true(the_dns->asked);
     the_dns->asked = false;
     fake_dns.last = address;
-    fake_dns.fresh = address != NULL;
+    fake_dns.fresh = address != NULL && !fake_dns.answers_stale;
     the_dns->on_answer(the_dns->owner, address, changed);
 }
 

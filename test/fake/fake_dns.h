@@ -13,6 +13,7 @@ struct fake_dns {
     const char *last; /* what pg_dns_last() gives; NULL: nothing known */
     bool fresh;
     bool create_fails;
+    bool answers_stale; /* what a failed lookup gives: the last good answer, not fresh */
     char host[256]; /* asked for last */
     unsigned lookups, expired, live;
 };

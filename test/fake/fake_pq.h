@@ -109,6 +109,7 @@ unsigned fake_pq_query_count(const PGconn *conn);      /* PQsendQueryPrepared th
 unsigned fake_pq_deallocate_count(const PGconn *conn); /* PQsendQueryParams that were taken */
 unsigned fake_pq_prepare_count(const PGconn *conn);    /* PQsendPrepare that were taken */
 void fake_pq_set_transaction(PGconn *conn, PGTransactionStatusType status);
+void fake_pq_hold_prepared(PGconn *conn); /* its next flights are the test's to answer */
 void fake_pq_set_partial_flushes(PGconn *conn, unsigned count);
 
 /* ---- what the server says ---- */

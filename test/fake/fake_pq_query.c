@@ -55,6 +55,11 @@ void fake_pq_set_transaction(PGconn *conn, PGTransactionStatusType status)
     conn->transaction = status;
 }
 
+void fake_pq_hold_prepared(PGconn *conn)
+{
+    conn->script.hold_prepared = true;
+}
+
 void fake_pq_set_partial_flushes(PGconn *conn, unsigned count)
 {
     conn->flushes_left = count;

@@ -226,6 +226,22 @@ static void test_answered_query_leaves_no_deadline(void **state)
     assert_int_equal(pg_pool_count(bench_pool, PG_CONN_IDLE), 1);
 }
 
+/* Served first in a turn only while it serves: a handshake's key derivation must not go before. */
+static void test_only_a_serving_connection_is_urgent(void **state)
+{
+    (void)state;
+    struct pg_connection *conn = conn_in(PG_CONN_IDLE);
+    assert_true(conn->io.urgent);
+    pg_conn_down(conn, PG_CLOSE_EPOCH);
+    bench_await(PG_CONN_IDLE, 1); /* the spare's slot; the next is this one's turn again */
+    pg_conn_down(pg_connection_of(list_first(&bench_pool->lists[PG_CONN_IDLE])), PG_CLOSE_EPOCH);
+    bench_await(PG_CONN_CONNECTING, 1);
+    assert_int_equal(conn->state, PG_CONN_CONNECTING);
+    assert_false(conn->io.urgent);
+    bench_await(PG_CONN_IDLE, 1);
+    assert_true(conn->io.urgent);
+}
+
 /* ---- an idle connection hears ---- */
 
 static void test_idle_end_of_file(void **state)
@@ -412,6 +428,7 @@ int main(void)
         BENCH_TEST(test_attempt_ends_at_its_limit),
         BENCH_TEST(test_query_without_an_answer_ends_the_connection_at_its_limit),
         BENCH_TEST(test_answered_query_leaves_no_deadline),
+        BENCH_TEST(test_only_a_serving_connection_is_urgent),
         BENCH_TEST(test_idle_end_of_file),
         BENCH_TEST(test_idle_dismissal),
         BENCH_TEST(test_idle_dismissal_is_known_when_the_end_comes_with_it),

@@ -142,6 +142,7 @@ static void test_nothing_is_tried_during_a_pause(void **state)
     attempts_fail_with("no\n");
     bench_open();
     await_failures(1);
+    assert_int_equal(fake_dns.expired, 1);
     const uint64_t next_us = bench_pool->connector.next_attempt_us;
     const unsigned made = fake_pq_made();
 
@@ -168,6 +169,20 @@ static void test_success_forgets_the_failures(void **state)
 
     assert_int_equal(bench_pool->connector.failures, 0);
     assert_int_equal(pause_us(), 0);
+}
+
+static void test_success_ends_a_pause(void **state)
+{
+    (void)state;
+    bench_config.conn_count = 2;
+    bench_open();
+    bench_await(PG_CONN_CONNECTING, 2);
+    fake_pq_fail(FAKE_PQ_CONNECT_POLL, 1, false); /* one of the two */
+    bench_turn();
+    assert_int_equal(failures(), 1);
+    assert_true(pause_us() > 0);
+
+    bench_await(PG_CONN_IDLE, 2); /* at once: no time passes here */
 }
 
 static void test_server_that_is_starting_is_asked_again_soon(void **state)
@@ -365,17 +380,18 @@ static void test_name_is_resolved_before_the_connect(void **state)
     assert_string_equal(fake_pq_option(fake_pq_conn(0), "host"), "db.example.test");
 }
 
-static void test_old_address_is_used_when_the_resolver_gives_it_again(void **state)
+static void test_old_address_is_used_when_the_resolver_has_no_better(void **state)
 {
     (void)state;
     bench_config.database_url = NAMED_URL;
     fake_dns.last = "192.0.2.7"; /* known, not fresh */
+    fake_dns.answers_stale = true;
     bench_open();
     bench_turns(3);
     assert_int_equal(fake_pq_made(), 0);
 
     fake_dns_answer("192.0.2.7", false);
-    fake_dns.fresh = false;
+    assert_int_equal(fake_pq_made(), 1);
     bench_await(PG_CONN_IDLE, 1);
     assert_int_equal(fake_dns.lookups, 1);
 }
@@ -451,6 +467,19 @@ static void test_address_that_comes_while_draining_is_too_late(void **state)
     fake_dns_answer("192.0.2.7", true);
     bench_turns(3);
     assert_int_equal(fake_pq_made(), 0);
+    assert_int_equal(bench_log_count("pg_pool_epoch"), 0);
+}
+
+static void test_lookup_that_fails_while_draining_is_no_failure(void **state)
+{
+    (void)state;
+    bench_config.database_url = NAMED_URL;
+    bench_open();
+    bench_turns(3);
+    pg_pool_drain(bench_pool);
+    fake_dns_answer(NULL, false);
+    assert_int_equal(failures(), 0);
+    assert_int_equal(bench_log_count("pg_dns_failed"), 0);
 }
 
 static void test_failover_signs_make_the_address_doubtful(void **state)
@@ -520,6 +549,8 @@ static void test_new_epoch_replaces_one_at_a_time(void **state)
     pg_pool_new_epoch(bench_pool);
     for (int i = 0; i < BENCH_TURNS_MAX; i++) {
         bench_turn();
+        if (pg_pool_stats(bench_pool)->closed_total[PG_CLOSE_EPOCH] == 1)
+            assert_true(fake_pq_conn(0) == NULL); /* the oldest is the first to go */
         live_most = fake_pq_live() > live_most ? fake_pq_live() : live_most;
         assert_true(pg_pool_usable(bench_pool) >= 3);
     }
@@ -549,6 +580,44 @@ static void test_busy_connection_of_the_old_epoch_ends_with_its_answer(void **st
     bench_assert_only_closed(PG_CLOSE_EPOCH, 1);
     assert_int_equal(bench_asks[0].kind, PG_ANSWER_ROWS);
     assert_int_equal(fake_pq_live(), 1);
+}
+
+/* The one that only waits for its answer does not count as one of ours any more. */
+static void test_lost_spare_is_replaced_while_the_old_one_is_busy(void **state)
+{
+    (void)state;
+    bench_open_up(1);
+    bench_send_ok(0);
+    PGconn *old = bench_asked();
+    pg_pool_new_epoch(bench_pool);
+    bench_await(PG_CONN_IDLE, 1);
+
+    pg_conn_down(pg_connection_of(list_first(&bench_pool->lists[PG_CONN_IDLE])),
+                 PG_CLOSE_PROTOCOL);
+    bench_await(PG_CONN_IDLE, 1);
+
+    assert_true(fake_pq_is_asked(old));
+    assert_int_equal(fake_pq_made(), 3);
+}
+
+static void test_replacement_waits_until_all_can_be_used(void **state)
+{
+    (void)state;
+    bench_open_up(2);
+    bench_send_ok(0);
+    PGconn *conn = bench_asked();
+    fake_pq_hold_prepared(conn);
+    fake_pq_answer(conn, fake_pq_error("26000", "ERROR"));
+    bench_await(PG_CONN_PREPARING, 1);
+
+    pg_pool_new_epoch(bench_pool);
+    bench_turns(20);
+    assert_int_equal(fake_pq_made(), 2);
+
+    fake_pq_say_prepared(conn);
+    bench_turns(100);
+    bench_assert_only_closed(PG_CLOSE_EPOCH, 2);
+    assert_int_equal(fake_pq_made(), 4);
 }
 
 static void test_replacement_that_cannot_connect_costs_nothing(void **state)
@@ -582,6 +651,7 @@ int main(void)
         BENCH_TEST(test_pause_doubles_up_to_its_cap),
         BENCH_TEST(test_nothing_is_tried_during_a_pause),
         BENCH_TEST(test_success_forgets_the_failures),
+        BENCH_TEST(test_success_ends_a_pause),
         BENCH_TEST(test_server_that_is_starting_is_asked_again_soon),
         BENCH_TEST(test_failures_are_logged_with_a_pause),
         BENCH_TEST(test_short_life_is_a_failed_attempt),
@@ -598,16 +668,19 @@ int main(void)
         BENCH_TEST(test_create_without_a_resolver_fails),
         BENCH_TEST(test_numeric_host_and_socket_path_ask_no_resolver),
         BENCH_TEST(test_name_is_resolved_before_the_connect),
-        BENCH_TEST(test_old_address_is_used_when_the_resolver_gives_it_again),
+        BENCH_TEST(test_old_address_is_used_when_the_resolver_has_no_better),
         BENCH_TEST(test_name_without_an_address_is_a_failed_attempt),
         BENCH_TEST(test_failed_lookups_are_logged_with_a_pause),
         BENCH_TEST(test_changed_address_replaces_every_connection),
         BENCH_TEST(test_address_that_comes_while_draining_is_too_late),
+        BENCH_TEST(test_lookup_that_fails_while_draining_is_no_failure),
         BENCH_TEST(test_failover_signs_make_the_address_doubtful),
         BENCH_TEST(test_old_connection_is_replaced_by_the_spare_before_it_ends),
         BENCH_TEST(test_no_life_ends_before_its_share_of_the_limit),
         BENCH_TEST(test_new_epoch_replaces_one_at_a_time),
         BENCH_TEST(test_busy_connection_of_the_old_epoch_ends_with_its_answer),
+        BENCH_TEST(test_lost_spare_is_replaced_while_the_old_one_is_busy),
+        BENCH_TEST(test_replacement_waits_until_all_can_be_used),
         BENCH_TEST(test_replacement_that_cannot_connect_costs_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

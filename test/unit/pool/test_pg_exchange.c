@@ -337,12 +337,35 @@ static void test_dismissal_while_busy_is_lost(void **state)
     }
 }
 
+/* Another backend crashed: the server says so in a warning, in the middle of the query. */
+static void test_crash_warning_while_busy_is_lost(void **state)
+{
+    (void)state;
+    PGconn *conn = conn_busy();
+    fake_pq_say_notice(conn, "57P02");
+    bench_turns(2);
+    assert_int_equal(bench_asks[0].answers, 0);
+    fake_pq_hang_up(conn);
+    assert_answered(PG_ANSWER_LOST, "57P02");
+    bench_assert_only_closed(PG_CLOSE_SHUTDOWN, 1);
+}
+
 static void test_fatal_error_with_an_end_is_lost(void **state)
 {
     (void)state;
-    fake_pq_answer(conn_busy(), fake_pq_error("57P01", "FATAL"));
-    assert_answered(PG_ANSWER_LOST, "57P01");
-    bench_assert_only_closed(PG_CLOSE_SHUTDOWN, 1);
+    static const struct {
+        const char *sqlstate, *severity;
+        enum pg_close_reason reason;
+    } FATALS[] = {{"57P01", "FATAL", PG_CLOSE_SHUTDOWN},
+                  {"XX000", "FATAL", PG_CLOSE_PROTOCOL},
+                  {"XX000", "PANIC", PG_CLOSE_PROTOCOL},
+                  {"XX000", NULL, PG_CLOSE_PROTOCOL}};
+    for (size_t i = 0; i < sizeof(FATALS) / sizeof(FATALS[0]); i++) {
+        fake_pq_answer(conn_busy(), fake_pq_error(FATALS[i].sqlstate, FATALS[i].severity));
+        assert_answered(PG_ANSWER_LOST, FATALS[i].sqlstate);
+        bench_assert_only_closed(FATALS[i].reason, 1);
+        again();
+    }
 }
 
 static void test_dismissal_behind_the_answer_keeps_the_answer(void **state)
@@ -437,6 +460,7 @@ int main(void)
         BENCH_TEST(test_end_of_file_behind_the_rows_is_lost),
         BENCH_TEST(test_end_of_file_behind_the_whole_answer_is_lost),
         BENCH_TEST(test_dismissal_while_busy_is_lost),
+        BENCH_TEST(test_crash_warning_while_busy_is_lost),
         BENCH_TEST(test_fatal_error_with_an_end_is_lost),
         BENCH_TEST(test_dismissal_behind_the_answer_keeps_the_answer),
         BENCH_TEST(test_read_that_fails_while_busy_is_lost),

@@ -295,6 +295,18 @@ static void test_dismissal_in_the_flight(void **state)
     bench_recover(1);
 }
 
+static void test_first_error_of_the_flight_is_the_one_that_counts(void **state)
+{
+    (void)state;
+    PGconn *conn = conn_preparing();
+    fake_pq_answer(conn, fake_pq_error("42P01", "ERROR"));
+    fake_pq_answer(conn, fake_pq_error("25P02", "ERROR"));
+    fake_pq_say_result(conn, fake_pq_result(PGRES_PIPELINE_SYNC));
+    bench_turn();
+    bench_assert_only_closed(PG_CLOSE_PREPARE, 1);
+    assert_string_equal(last_sqlstate(), "42P01");
+}
+
 static void test_flight_that_never_syncs_is_a_protocol_error(void **state)
 {
     (void)state;
@@ -403,6 +415,7 @@ int main(void)
         BENCH_TEST(test_flight_answered_result_by_result),
         BENCH_TEST(test_end_of_file_in_the_flight),
         BENCH_TEST(test_dismissal_in_the_flight),
+        BENCH_TEST(test_first_error_of_the_flight_is_the_one_that_counts),
         BENCH_TEST(test_flight_that_never_syncs_is_a_protocol_error),
         BENCH_TEST(test_prepares_again_after_dropping_what_was_prepared),
         BENCH_TEST(test_preparing_again_ends_at_its_limit),
