@@ -14,7 +14,7 @@ struct fake_dns {
     bool fresh;
     bool create_fails;
     bool answers_stale; /* what a failed lookup gives: the last good answer, not fresh */
-    char host[256]; /* asked for last */
+    char host[256];     /* asked for last */
     unsigned lookups, expired, live;
 };
 extern struct fake_dns fake_dns;

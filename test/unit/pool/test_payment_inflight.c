@@ -70,7 +70,9 @@ static void test_another_client_or_key_is_another_pair(void **state)
         assert_true(payment_inflight_claim(&inflight, op_with(2 * i, 1, KEYS[i])));
         assert_true(payment_inflight_claim(&inflight, op_with(2 * i + 1, -1, KEYS[i])));
     }
-    for (int i = 0; i < 10; i++)
+    /* In the same bucket: the client's number differs above the table's mask alone. */
+    assert_true(payment_inflight_claim(&inflight, op_with(10, 1 + (1 << 20), "key")));
+    for (int i = 0; i < 11; i++)
         payment_inflight_release(&inflight, &ops[i]);
 }
 

@@ -413,6 +413,23 @@ static void test_planned_end_is_no_warning(void **state)
 
     assert_int_equal(bench_log_count("pg_conn_down"), 2);
     assert_int_equal(bench_log_count("WARN"), 1);
+    assert_int_equal(bench_log_count("\"error\""), 0); /* libpq's words are for failed connects */
+}
+
+static void test_planned_end_of_an_attempt_is_logged_also_between_failures(void **state)
+{
+    (void)state;
+    fake_pq_next.steps[0].polled = PGRES_POLLING_FAILED;
+    bench_open();
+    bench_turns(3);
+    fake_pq_next.steps[0].polled = PGRES_POLLING_WRITING;
+    for (int ms = 0; ms < 1000 && pg_pool_count(bench_pool, PG_CONN_CONNECTING) == 0; ms++) {
+        bench_skip_ms(1);
+        bench_turn();
+    }
+    assert_int_equal(bench_log_count("pg_conn_down"), 1);
+    pg_pool_drain(bench_pool);
+    assert_int_equal(bench_log_count("pg_conn_down"), 2);
 }
 
 int main(void)
@@ -441,6 +458,7 @@ int main(void)
         BENCH_TEST(test_failed_connect_that_quotes_the_password_is_not_quoted),
         BENCH_TEST(test_failed_connect_without_words_or_password_is_logged_without),
         BENCH_TEST(test_planned_end_is_no_warning),
+        BENCH_TEST(test_planned_end_of_an_attempt_is_logged_also_between_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

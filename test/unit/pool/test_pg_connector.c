@@ -99,6 +99,24 @@ static void test_at_most_two_connect_in_parallel(void **state)
     assert_int_equal(fake_pq_made(), 6);
 }
 
+/* Those that prepare again are no attempts: a lost one comes back beside them. */
+static void test_preparing_again_keeps_nobody_from_connecting(void **state)
+{
+    (void)state;
+    bench_open_up(3);
+    for (unsigned i = 0; i < 2; i++) {
+        bench_send_ok(i);
+        PGconn *conn = bench_asked();
+        fake_pq_hold_prepared(conn);
+        fake_pq_answer(conn, fake_pq_error("26000", "ERROR"));
+        bench_await_answer(i, 1);
+    }
+    assert_int_equal(pg_pool_count(bench_pool, PG_CONN_PREPARING), 2);
+    pg_conn_down(pg_connection_of(list_first(&bench_pool->lists[PG_CONN_IDLE])), PG_CLOSE_PROTOCOL);
+    bench_await(PG_CONN_IDLE, 1);
+    assert_int_equal(pg_pool_count(bench_pool, PG_CONN_PREPARING), 2);
+}
+
 static void test_after_a_failure_one_attempt_at_a_time_probes(void **state)
 {
     (void)state;
@@ -540,6 +558,23 @@ static void test_no_life_ends_before_its_share_of_the_limit(void **state)
     bench_assert_closed(PG_CLOSE_LIFETIME, 0);
 }
 
+/* Made at the same time, they do not end at the same time. */
+static void test_lives_are_spread_around_the_limit(void **state)
+{
+    (void)state;
+    bench_config.lifetime_s = 100;
+    bench_open_up(40);
+    unsigned shorter = 0, longer = 0;
+    for (unsigned i = 0; i < 40; i++) {
+        const struct pg_connection *conn = &bench_pool->slots[i + 1];
+        const uint64_t life_us = conn->expires_us - conn->up_us;
+        assert_in_range(life_us, 80 * CLOCK_US_PER_S, 120 * CLOCK_US_PER_S);
+        shorter += life_us < 100 * CLOCK_US_PER_S;
+        longer += life_us > 100 * CLOCK_US_PER_S;
+    }
+    assert_true(shorter > 0 && longer > 0);
+}
+
 static void test_new_epoch_replaces_one_at_a_time(void **state)
 {
     (void)state;
@@ -556,6 +591,7 @@ static void test_new_epoch_replaces_one_at_a_time(void **state)
     }
 
     assert_int_equal(live_most, 4);
+    assert_string_equal(pg_pool_stats(bench_pool)->last_error_stage, ""); /* no error */
     bench_assert_only_closed(PG_CLOSE_EPOCH, 3);
     assert_int_equal(fake_pq_made(), 6);
     assert_int_equal(bench_log_count("pg_pool_epoch"), 1);
@@ -592,8 +628,7 @@ static void test_lost_spare_is_replaced_while_the_old_one_is_busy(void **state)
     pg_pool_new_epoch(bench_pool);
     bench_await(PG_CONN_IDLE, 1);
 
-    pg_conn_down(pg_connection_of(list_first(&bench_pool->lists[PG_CONN_IDLE])),
-                 PG_CLOSE_PROTOCOL);
+    pg_conn_down(pg_connection_of(list_first(&bench_pool->lists[PG_CONN_IDLE])), PG_CLOSE_PROTOCOL);
     bench_await(PG_CONN_IDLE, 1);
 
     assert_true(fake_pq_is_asked(old));
@@ -647,6 +682,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(test_at_most_two_connect_in_parallel),
+        BENCH_TEST(test_preparing_again_keeps_nobody_from_connecting),
         BENCH_TEST(test_after_a_failure_one_attempt_at_a_time_probes),
         BENCH_TEST(test_pause_doubles_up_to_its_cap),
         BENCH_TEST(test_nothing_is_tried_during_a_pause),
@@ -677,6 +713,7 @@ int main(void)
         BENCH_TEST(test_failover_signs_make_the_address_doubtful),
         BENCH_TEST(test_old_connection_is_replaced_by_the_spare_before_it_ends),
         BENCH_TEST(test_no_life_ends_before_its_share_of_the_limit),
+        BENCH_TEST(test_lives_are_spread_around_the_limit),
         BENCH_TEST(test_new_epoch_replaces_one_at_a_time),
         BENCH_TEST(test_busy_connection_of_the_old_epoch_ends_with_its_answer),
         BENCH_TEST(test_lost_spare_is_replaced_while_the_old_one_is_busy),

@@ -181,6 +181,18 @@ static void test_plain_error_keeps_the_connection(void **state)
     }
 }
 
+static void test_error_that_is_answered_explains_no_later_end(void **state)
+{
+    (void)state;
+    PGconn *conn = conn_busy();
+    fake_pq_answer(conn, fake_pq_error("22000", "ERROR"));
+    assert_answered(PG_ANSWER_ERROR, "22000");
+    fake_pq_hang_up(conn);
+    bench_turn();
+    bench_assert_only_closed(PG_CLOSE_EOF, 1);
+    assert_string_equal(pg_pool_stats(bench_pool)->last_error_sqlstate, "");
+}
+
 static void test_commit_that_fails_after_the_rows_is_an_error(void **state)
 {
     (void)state;
@@ -447,6 +459,7 @@ int main(void)
         BENCH_TEST(test_rows_and_commands_are_answers),
         BENCH_TEST(test_answer_waits_for_the_servers_final_word),
         BENCH_TEST(test_plain_error_keeps_the_connection),
+        BENCH_TEST(test_error_that_is_answered_explains_no_later_end),
         BENCH_TEST(test_commit_that_fails_after_the_rows_is_an_error),
         BENCH_TEST(test_first_error_and_first_rows_are_the_ones_that_count),
         BENCH_TEST(test_more_results_than_an_answer_has_are_a_protocol_error),

@@ -251,7 +251,29 @@ static void test_listeners_hear_of_up_idle_and_down(void **state)
     assert_int_equal(ears[2].told, 3);
 }
 
-static void test_listeners_hear_nothing_of_one_that_is_taken_in_the_same_turn(void **state)
+static void send_again(struct bench_ask *ask)
+{
+    ask->then = NULL;
+    bench_send_ok(1);
+}
+
+static void test_listeners_hear_nothing_of_one_that_its_owner_takes_again(void **state)
+{
+    (void)state;
+    bench_open_up(1);
+    listen_all();
+    bench_asks[0].then = send_again;
+    bench_send_ok(0);
+    fake_pq_answer(bench_asked(), bench_row());
+    bench_await_answer(0, 1);
+    bench_turns(3);
+    assert_int_equal(ears[0].told, 0);
+    fake_pq_answer(bench_asked(), bench_row());
+    bench_await_answer(1, 1);
+    assert_int_equal(ears[0].told, 1);
+}
+
+static void test_listener_that_takes_it_does_not_silence_the_others(void **state)
 {
     (void)state;
     bench_open_up(1);
@@ -260,7 +282,7 @@ static void test_listeners_hear_nothing_of_one_that_is_taken_in_the_same_turn(vo
     fake_pq_answer(bench_asked(), bench_row());
     bench_turn();
     assert_int_equal(ears[0].told, 1);
-    ears[0].sends = true; /* takes it: the others are told all the same, once */
+    ears[0].sends = true;
     bench_send_ok(0);
     fake_pq_answer(bench_asked(), bench_row());
     bench_turn();
@@ -364,6 +386,7 @@ static void test_drained_connection_that_is_lost_starts_nothing(void **state)
     bench_turns(10);
     assert_int_equal(fake_pq_made(), 1);
     assert_int_equal(bench_asks[0].kind, PG_ANSWER_LOST);
+    assert_string_equal(pg_pool_stats(bench_pool)->last_error_stage, "");
 }
 
 /* ---- faults ---- */
@@ -576,7 +599,8 @@ int main(void)
         BENCH_TEST(test_sqlstate_classes_are_bounded),
         BENCH_TEST(test_figures_of_the_resolver_are_passed_on),
         BENCH_TEST(test_listeners_hear_of_up_idle_and_down),
-        BENCH_TEST(test_listeners_hear_nothing_of_one_that_is_taken_in_the_same_turn),
+        BENCH_TEST(test_listeners_hear_nothing_of_one_that_its_owner_takes_again),
+        BENCH_TEST(test_listener_that_takes_it_does_not_silence_the_others),
         BENCH_TEST(test_unlisten_while_listeners_are_told),
         BENCH_TEST(test_listener_whose_send_finds_the_last_one_dead_is_told_again),
         BENCH_TEST(test_drain_ends_idle_ones_now_and_busy_ones_after_their_answer),
