@@ -184,6 +184,7 @@ static bool may_send(const PGconn *conn)
     return conn->status == CONNECTION_OK && (conn->pipeline || !conn->busy);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libpq's own signature. */
 int PQsendQueryPrepared(PGconn *conn, const char *name, int count, const char *const *values,
                         const int *lengths, const int *formats, int result_format)
 {
@@ -223,6 +224,7 @@ int PQsendPrepare(PGconn *conn, const char *name, const char *sql, int count, co
     return 1;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libpq's own signature. */
 int PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *types,
                       const char *const *values, const int *lengths, const int *formats,
                       int result_format)
@@ -370,6 +372,7 @@ PGresult *PQexec(PGconn *conn, const char *sql)
     return exec(conn, sql, 0, NULL);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libpq's own signature. */
 PGresult *PQexecParams(PGconn *conn, const char *sql, int count, const Oid *types,
                        const char *const *values, const int *lengths, const int *formats,
                        int result_format)

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "pool/pg_array_private.h"
+#include "pool/pg_slots_private.h"
 #include "test/fake/fake_dns.h"
 
 #include <setjmp.h>
@@ -221,6 +222,35 @@ PGresult *bench_row(void)
     PGresult *rows = fake_pq_rows(1);
     fake_pq_add_int8(rows, 1);
     return rows;
+}
+
+void bench_attempts_fail(const char *error)
+{
+    fake_pq_next.error = error;
+    fake_pq_next.steps[2].polled = PGRES_POLLING_FAILED;
+}
+
+void bench_attempts_succeed(void)
+{
+    fake_pq_next.steps[2].polled = PGRES_POLLING_OK;
+}
+
+uint64_t bench_failures(void)
+{
+    return pg_pool_stats(bench_pool)->connect_failures_total;
+}
+
+void bench_await_failures(uint64_t count)
+{
+    for (int i = 0; i < BENCH_TURNS_MAX && bench_failures() < count; i++)
+        bench_turn();
+    assert_int_equal(bench_failures(), count);
+}
+
+uint64_t bench_pause_us(void)
+{
+    const uint64_t next_us = bench_pool->connector.next_attempt_us;
+    return next_us > now_us ? next_us - now_us : 0;
 }
 
 void bench_assert_closed(enum pg_close_reason reason, uint64_t count)

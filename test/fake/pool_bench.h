@@ -59,6 +59,14 @@ void bench_await_answer(unsigned i, unsigned count);
 /* A row of one column. */
 PGresult *bench_row(void);
 
+/* Attempts to connect, started from now on: they end with libpq's text `error`, or come up. */
+void bench_attempts_fail(const char *error);
+void bench_attempts_succeed(void);
+uint64_t bench_failures(void);
+void bench_await_failures(uint64_t count);
+/* From now until the connector may try again. */
+uint64_t bench_pause_us(void);
+
 void bench_assert_closed(enum pg_close_reason reason, uint64_t count);
 /* No connection ended for any reason but this one, and that `count` times. */
 void bench_assert_only_closed(enum pg_close_reason reason, uint64_t count);

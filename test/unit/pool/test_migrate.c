@@ -281,7 +281,7 @@ static void test_statement_that_the_server_refuses_applies_nothing(void **state)
     }
 }
 
-/* Whatever fails, at whatever statement: nothing half is recorded, and the next run ends the work. */
+/* Whatever fails, at whatever statement: nothing half is recorded, and the next run ends it. */
 static void test_every_statement_may_fail_once(void **state)
 {
     (void)state;
