@@ -145,6 +145,8 @@ void pg_conn_ready(struct pg_connection *conn)
     if (conn->up_us == 0) {
         conn->up_us = reactor_now_us(pool->reactor);
         pg_pool_on_up(pool, conn);
+    } else {
+        pg_connector_wake(pool); /* a replacement waits until every connection is usable */
     }
 }
 
@@ -220,7 +222,7 @@ enum err pg_conn_start(struct pg_connection *conn, const struct pg_conn_target *
     conn->io.fd = PQsocket(conn->handle);
     pg_conn_set_state(conn, PG_CONN_CONNECTING);
     /* The manual: behave as if the last poll had said WRITING. */
-    if (PQstatus(conn->handle) == CONNECTION_BAD ||
+    if (PQstatus(conn->handle) == CONNECTION_BAD || conn->io.fd == -1 ||
         reactor_readd(pool->reactor, &conn->io, REACTOR_WRITE) != ERR_OK) {
         conn->io.fd = -1;
         pg_conn_end(conn, PG_CLOSE_REFUSED);

@@ -1,0 +1,491 @@
+/*
+ * payment_store through its public header, on the real lanes and pool and a fake libpq: what is
+ * asked of the database for each kind of operation, and what each answer becomes.
+ */
+#include "core/clock.h"
+#include "rows_fixture.h"
+#include "store_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int calloc_left = -1; /* calls until one fails; -1: none does */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    if (calloc_left == 0)
+        return NULL;
+    if (calloc_left > 0)
+        calloc_left--;
+    return __real_calloc(count, size);
+}
+
+/* ---- evaluate ---- */
+
+static void test_one_evaluation(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_EVALUATE);
+    PGconn *conn = store_await_asked("eval_one");
+    PGresult *rows = rows_evaluate();
+    rows_add_evaluate(rows, 1, "51", 42);
+    fake_pq_answer(conn, rows);
+
+    store_assert_done(0, PG_DONE);
+    const struct payment_decision *decision = &store_ops[0].op.decision;
+    assert_int_equal(decision->code_index, PAYMENT_CODE_FUNDS);
+    assert_int_equal(decision->balance_after_minor, 42);
+    assert_int_equal(decision->command.wallet_id, 100); /* as asked */
+    assert_true(payment_store_quiet(store));
+}
+
+static void test_evaluations_of_one_turn_share_a_statement(void **state)
+{
+    (void)state;
+    store_await_ready();
+    for (unsigned i = 0; i < 5; i++)
+        store_submit_ok(i, PAYMENT_OP_EVALUATE);
+    PGconn *conn = store_await_asked("eval_batch");
+    assert_false(payment_store_quiet(store));
+
+    /* In any order; a row of nobody's is dropped; one is missing, one has no code of ours. */
+    PGresult *rows = rows_evaluate();
+    rows_add_evaluate(rows, 5, "00", 5);
+    rows_add_evaluate(rows, 6, "00", 6);
+    rows_add_evaluate(rows, 0, "00", 0);
+    rows_add_evaluate(rows, 1, "00", 1);
+    rows_add_evaluate(rows, 3, "zz", 3);
+    rows_add_evaluate(rows, 2, "14", 2);
+    fake_pq_answer(conn, rows);
+
+    store_assert_done(0, PG_DONE);
+    store_assert_done(1, PG_DONE);
+    store_assert_done(2, PG_FAILED);
+    store_assert_done(3, PG_FAILED);
+    store_assert_done(4, PG_DONE);
+    assert_int_equal(store_ops[0].op.decision.balance_after_minor, 1);
+    assert_int_equal(store_ops[1].op.decision.code_index, PAYMENT_CODE_UNKNOWN_WALLET);
+    assert_int_equal(store_ops[4].op.decision.balance_after_minor, 5);
+}
+
+static void test_lost_evaluation_is_asked_again(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_EVALUATE);
+    fake_pq_hang_up(store_await_asked("eval_one"));
+    bench_turns(2);
+    assert_int_equal(store_ops[0].done, 0);
+
+    PGresult *rows = rows_evaluate();
+    rows_add_evaluate(rows, 1, "00", 1);
+    fake_pq_answer(store_await_asked("eval_one"), rows);
+    store_assert_done(0, PG_DONE);
+}
+
+/* ---- hold ---- */
+
+static void answer_hold(PGconn *conn, const char *how, const struct payment_decision *decision)
+{
+    PGresult *rows = rows_hold();
+    rows_add_hold(rows, 1, how, decision);
+    fake_pq_answer(conn, rows);
+}
+
+static void test_one_hold(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    const struct payment_decision recorded = rows_decision(3);
+    answer_hold(store_await_asked("hold_batch"), "replay", &recorded);
+
+    store_assert_done(0, PG_DONE);
+    assert_int_equal(store_ops[0].op.decision.how, PAYMENT_REPLAY);
+    assert_int_equal(store_ops[0].op.decision.command.wallet_id, recorded.command.wallet_id);
+}
+
+static uint32_t last_u32(const struct fake_pq_sent *sent, int parameter)
+{
+    const unsigned char *at =
+        (const unsigned char *)sent->values[parameter] + sent->lengths[parameter] - 4;
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* $10 and $11 of the hold statements. */
+static void test_hold_carries_what_it_took_and_what_is_left(void **state)
+{
+    (void)state;
+    store_await_ready();
+    struct payment_op *op = store_op(0, PAYMENT_OP_HOLD);
+    bench_skip_ms(30);
+    assert_int_equal(payment_store_submit(store, op), ERR_OK);
+    const struct fake_pq_sent *sent = fake_pq_sent(store_await_asked("hold_batch"));
+
+    assert_in_range(last_u32(sent, 9), 30 * CLOCK_US_PER_MS, 30 * CLOCK_US_PER_MS + 100);
+    assert_in_range(last_u32(sent, 10), 70 * CLOCK_US_PER_MS - 100, 70 * CLOCK_US_PER_MS);
+}
+
+static void test_hold_with_no_end_in_sight(void **state)
+{
+    (void)state;
+    store_await_ready();
+    struct payment_op *op = store_op(0, PAYMENT_OP_HOLD);
+    op->due_us = UINT64_MAX / 2;
+    assert_int_equal(payment_store_submit(store, op), ERR_OK);
+    assert_int_equal(last_u32(fake_pq_sent(store_await_asked("hold_batch")), 10), INT32_MAX);
+}
+
+static void test_holds_of_one_wallet_take_turns(void **state)
+{
+    (void)state;
+    store_await_ready();
+    (void)store_op(0, PAYMENT_OP_HOLD);
+    (void)store_op(1, PAYMENT_OP_HOLD);
+    store_ops[1].op.command.wallet_id = store_ops[0].op.command.wallet_id;
+    assert_int_equal(payment_store_submit(store, &store_ops[0].op), ERR_OK);
+    assert_int_equal(payment_store_submit(store, &store_ops[1].op), ERR_OK);
+    PGconn *first = store_await_asked("hold_batch");
+    bench_turns(5);
+
+    const struct payment_decision recorded = rows_decision(0);
+    assert_int_equal(fake_pq_query_count(first), 1);
+    answer_hold(first, "new", &recorded);
+    store_assert_done(0, PG_DONE);
+    assert_int_equal(store_ops[1].done, 0);
+    answer_hold(store_await_asked("hold_batch"), "new", &recorded);
+    store_assert_done(1, PG_DONE);
+}
+
+static void test_hold_on_a_locked_wallet_waits_alone(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    answer_hold(store_await_asked("hold_batch"), "busy", NULL);
+    PGconn *conn = store_await_asked("hold_one");
+    assert_int_equal(store_ops[0].done, 0);
+    const struct payment_decision recorded = rows_decision(0);
+    answer_hold(conn, "new", &recorded);
+    store_assert_done(0, PG_DONE);
+}
+
+static void test_unreadable_hold_fails(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    answer_hold(store_await_asked("hold_batch"), "new", NULL);
+    store_assert_done(0, PG_FAILED);
+
+    store_submit_ok(1, PAYMENT_OP_HOLD);
+    fake_pq_answer(store_await_asked("hold_batch"), rows_hold());
+    store_assert_done(1, PG_FAILED);
+
+    PGresult *rows = rows_hold();
+    store_submit_ok(2, PAYMENT_OP_HOLD);
+    const struct payment_decision recorded = rows_decision(0);
+    rows_add_hold(rows, 2, "new", &recorded); /* the second of one */
+    fake_pq_answer(store_await_asked("hold_batch"), rows);
+    store_assert_done(2, PG_FAILED);
+}
+
+static void test_lost_hold_is_unknown(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    fake_pq_hang_up(store_await_asked("hold_batch"));
+    store_assert_done(0, PG_UNKNOWN);
+}
+
+static void test_key_in_flight_is_refused_until_it_is_done(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    struct payment_op *twin = store_op(1, PAYMENT_OP_HOLD);
+    memcpy(twin->key, store_ops[0].op.key, sizeof(twin->key));
+    twin->key_len = store_ops[0].op.key_len;
+    assert_int_equal(payment_store_submit(store, twin), ERR_CONFLICT);
+
+    const struct payment_decision recorded = rows_decision(0);
+    PGconn *conn = store_await_asked("hold_batch");
+    assert_int_equal(payment_store_submit(store, twin), ERR_CONFLICT);
+    answer_hold(conn, "new", &recorded);
+    store_assert_done(0, PG_DONE);
+    assert_int_equal(payment_store_submit(store, twin), ERR_OK);
+}
+
+static void test_cancelled_or_refused_hold_gives_its_key_back(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    assert_true(payment_store_cancel(store, &store_ops[0].op));
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    (void)store_await_asked("hold_batch");
+    assert_false(payment_store_cancel(store, &store_ops[0].op));
+
+    struct payment_op *late = store_op(1, PAYMENT_OP_HOLD);
+    late->due_us = bench_now_us();
+    assert_int_equal(payment_store_submit(store, late), ERR_TIMEOUT);
+    store_submit_ok(1, PAYMENT_OP_HOLD);
+}
+
+static void test_submit_without_a_connection_is_refused(void **state)
+{
+    (void)state;
+    static const enum payment_op_kind KINDS[] = {PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD,
+                                                 PAYMENT_OP_FIND, PAYMENT_OP_VOID};
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
+        assert_int_equal(payment_store_submit(store, store_op(0, KINDS[i])), ERR_UNAVAILABLE);
+}
+
+/* ---- find and void ---- */
+
+static void test_find(void **state)
+{
+    (void)state;
+    store_await_ready();
+    for (int voided = 0; voided < 2; voided++) {
+        const struct payment_decision recorded = rows_decision(2);
+        store_submit_ok(0, PAYMENT_OP_FIND);
+        fake_pq_answer(store_await_asked("find"), rows_find(&recorded, voided));
+        store_assert_done(0, PG_DONE);
+        assert_true(store_ops[0].op.found);
+        assert_int_equal(store_ops[0].op.voided, voided);
+        assert_int_equal(store_ops[0].op.decision.balance_after_minor,
+                         recorded.balance_after_minor);
+    }
+}
+
+static void test_find_without_a_row_found_nothing(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_FIND);
+    fake_pq_answer(store_await_asked("find"), fake_pq_rows(ROWS_RECORDED_COLUMNS + 1));
+    store_assert_done(0, PG_DONE);
+    assert_false(store_ops[0].op.found);
+}
+
+static void test_void(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_VOID);
+    fake_pq_answer(store_await_asked("void"), rows_void("voided", 777));
+    store_assert_done(0, PG_DONE);
+    assert_int_equal(store_ops[0].op.void_result, PAYMENT_VOIDED);
+    assert_int_equal(store_ops[0].op.void_balance_minor, 777);
+}
+
+static void test_unreadable_find_and_void_fail(void **state)
+{
+    (void)state;
+    store_await_ready();
+    const struct payment_decision recorded = rows_decision(0);
+    rows_damage(0, ROWS_SHORT);
+    store_submit_ok(0, PAYMENT_OP_FIND);
+    fake_pq_answer(store_await_asked("find"), rows_find(&recorded, 0));
+    store_assert_done(0, PG_FAILED);
+    rows_damage(-1, ROWS_WHOLE);
+    store_submit_ok(1, PAYMENT_OP_VOID);
+    fake_pq_answer(store_await_asked("void"), rows_void("else", 0));
+    store_assert_done(1, PG_FAILED);
+}
+
+/* ---- answers that arrive after their member is gone ---- */
+
+static void test_answer_after_the_operation_timed_out_is_dropped(void **state)
+{
+    (void)state;
+    static const struct {
+        enum payment_op_kind kind;
+        const char *statement;
+        enum pg_outcome outcome;
+    } KINDS[] = {{PAYMENT_OP_EVALUATE, "eval_one", PG_TIMED_OUT},
+                 {PAYMENT_OP_HOLD, "hold_batch", PG_UNKNOWN},
+                 {PAYMENT_OP_FIND, "find", PG_TIMED_OUT},
+                 {PAYMENT_OP_VOID, "void", PG_UNKNOWN}};
+    store_await_ready();
+    for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
+        const struct payment_decision recorded = rows_decision(0);
+        PGresult *rows = NULL;
+        store_submit_ok(0, KINDS[i].kind);
+        PGconn *conn = store_await_asked(KINDS[i].statement);
+        bench_skip_ms(STORE_BUDGET_MS);
+        store_assert_done(0, KINDS[i].outcome);
+        memset(&store_ops[0], 0xA5, sizeof(store_ops[0])); /* its owner has reused it */
+
+        switch (KINDS[i].kind) {
+        case PAYMENT_OP_EVALUATE:
+            rows = rows_evaluate();
+            rows_add_evaluate(rows, 1, "00", 1);
+            break;
+        case PAYMENT_OP_HOLD:
+            rows = rows_hold();
+            rows_add_hold(rows, 1, "new", &recorded);
+            break;
+        case PAYMENT_OP_FIND:
+            rows = rows_find(&recorded, 0);
+            break;
+        case PAYMENT_OP_VOID:
+            rows = rows_void("voided", 1);
+            break;
+        }
+        fake_pq_answer(conn, rows);
+        bench_turns(3);
+
+        const unsigned char *bytes = (const unsigned char *)&store_ops[0];
+        for (size_t at = 0; at < sizeof(store_ops[0]); at++)
+            assert_int_equal(bytes[at], 0xA5);
+    }
+}
+
+/* Of a batch one has timed out when the rows come: the others get theirs. */
+static void test_late_batch_still_answers_the_others(void **state)
+{
+    (void)state;
+    store_await_ready();
+    for (unsigned i = 0; i < 3; i++) {
+        struct payment_op *op = store_op(i, PAYMENT_OP_EVALUATE);
+        op->due_us += i == 1 ? 0 : (uint64_t)STORE_BUDGET_MS * CLOCK_US_PER_MS;
+        assert_int_equal(payment_store_submit(store, op), ERR_OK);
+    }
+    PGconn *conn = store_await_asked("eval_batch");
+    bench_skip_ms(STORE_BUDGET_MS);
+    store_assert_done(1, PG_TIMED_OUT);
+    PGresult *rows = rows_evaluate();
+    for (int n = 1; n <= 3; n++)
+        rows_add_evaluate(rows, n, "00", n);
+    fake_pq_answer(conn, rows);
+    store_assert_done(0, PG_DONE);
+    store_assert_done(2, PG_DONE);
+    assert_int_equal(store_ops[1].done, 1);
+}
+
+/* ---- the server's refusals ---- */
+
+static void test_forgotten_statement_is_asked_again(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    fake_pq_answer(store_await_asked("hold_batch"), fake_pq_error("26000", "ERROR"));
+    const struct payment_decision recorded = rows_decision(0);
+    answer_hold(store_await_asked("hold_one"), "new", &recorded);
+    store_assert_done(0, PG_DONE);
+    assert_int_equal(pg_pool_stats(bench_pool)->reprepare_total, 1);
+}
+
+static void test_refused_twice_is_failed(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    fake_pq_answer(store_await_asked("hold_batch"), fake_pq_error("22003", "ERROR"));
+    fake_pq_answer(store_await_asked("hold_one"), fake_pq_error("22003", "ERROR"));
+    store_assert_done(0, PG_FAILED);
+}
+
+static void test_servers_own_timeout_is_timed_out(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_VOID);
+    fake_pq_answer(store_await_asked("void"), fake_pq_error("57014", "ERROR"));
+    store_assert_done(0, PG_TIMED_OUT);
+}
+
+/* ---- the whole ---- */
+
+static void test_lanes_and_times_have_names(void **state)
+{
+    (void)state;
+    static const char *const LANES[] = {"evaluate", "hold", "single"};
+    assert_int_equal(payment_store_lane_count(), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_string_equal(pg_lane_name(payment_store_lane(store, i)), LANES[i]);
+}
+
+static void test_times_are_kept_for_each_kind(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_VOID);
+    fake_pq_answer(store_await_asked("void"), rows_void("voided", 1));
+    store_assert_done(0, PG_DONE);
+
+    uint32_t index = 0;
+    const struct histogram *time;
+    const char *name;
+    for (; (time = payment_store_query_time(store, index, &name)) != NULL; index++) {
+        const bool used = strcmp(name, "void") == 0 || strcmp(name, "probe") == 0;
+        assert_int_equal(time->count, used ? 1 : 0);
+    }
+    assert_int_equal(index, 5);
+}
+
+static void test_create_without_memory_leaves_nothing(void **state)
+{
+    (void)state;
+    int failed = 0;
+    for (int nth = 0; nth < 20; nth++) {
+        struct payment_store *made = NULL;
+        calloc_left = nth;
+        const enum err err = payment_store_create(&made, bench_pool, &store_config, 4);
+        calloc_left = -1;
+        if (err == ERR_OK) {
+            payment_store_destroy(made);
+            break;
+        }
+        assert_int_equal(err, ERR_SYSTEM);
+        assert_null(made);
+        failed++;
+    }
+    assert_true(failed >= 5); /* the store, its table of keys, three lanes */
+    payment_store_destroy(NULL);
+    store_await_ready(); /* nothing of the failed ones listens any more */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(test_one_evaluation),
+        STORE_TEST(test_evaluations_of_one_turn_share_a_statement),
+        STORE_TEST(test_lost_evaluation_is_asked_again),
+        STORE_TEST(test_one_hold),
+        STORE_TEST(test_hold_carries_what_it_took_and_what_is_left),
+        STORE_TEST(test_hold_with_no_end_in_sight),
+        STORE_TEST(test_holds_of_one_wallet_take_turns),
+        STORE_TEST(test_hold_on_a_locked_wallet_waits_alone),
+        STORE_TEST(test_unreadable_hold_fails),
+        STORE_TEST(test_lost_hold_is_unknown),
+        STORE_TEST(test_key_in_flight_is_refused_until_it_is_done),
+        STORE_TEST(test_cancelled_or_refused_hold_gives_its_key_back),
+        STORE_TEST(test_submit_without_a_connection_is_refused),
+        STORE_TEST(test_find),
+        STORE_TEST(test_find_without_a_row_found_nothing),
+        STORE_TEST(test_void),
+        STORE_TEST(test_unreadable_find_and_void_fail),
+        STORE_TEST(test_answer_after_the_operation_timed_out_is_dropped),
+        STORE_TEST(test_late_batch_still_answers_the_others),
+        STORE_TEST(test_forgotten_statement_is_asked_again),
+        STORE_TEST(test_refused_twice_is_failed),
+        STORE_TEST(test_servers_own_timeout_is_timed_out),
+        STORE_TEST(test_lanes_and_times_have_names),
+        STORE_TEST(test_times_are_kept_for_each_kind),
+        STORE_TEST(test_create_without_memory_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

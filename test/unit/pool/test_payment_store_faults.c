@@ -1,0 +1,263 @@
+/*
+ * payment_store, lanes and pool together under faults: whatever libpq or the server does, every
+ * operation that was accepted ends exactly once, a hold that may have been applied is never called
+ * undone, and afterwards everything works as before.
+ */
+#include "core/clock.h"
+#include "rows_fixture.h"
+#include "store_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { WALKS = 40, STEPS = 300, DRAWN_OPS = 24, PATIENCE_MS = 5000 };
+
+/* Our own numbers, so that a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
+static uint32_t walk;
+static bool accepted[STORE_OPS_MAX];
+/* The hold's statement reached the server since it was submitted. */
+static bool reached[STORE_OPS_MAX];
+static unsigned outcomes[PG_OUTCOMES];
+
+static unsigned draw(unsigned below)
+{
+    walk ^= walk << 13;
+    walk ^= walk >> 17;
+    walk ^= walk << 5;
+    return walk % below;
+}
+
+/* How many members the statement on this connection has: the length of its first array. */
+static int batch_of(const PGconn *conn)
+{
+    const struct fake_pq_sent *sent = fake_pq_sent(conn);
+    return (unsigned char)sent->values[0][15];
+}
+
+/* Which operation member m of a hold statement is: its txn_id's bytes are all i + 1. */
+static unsigned op_of_hold(const PGconn *conn, int m)
+{
+    const char *ids = fake_pq_sent(conn)->values[0] + 20;
+    return (unsigned)(unsigned char)ids[m * (4 + UUID7_BYTES) + 4] - 1;
+}
+
+static PGresult *rows_for(const PGconn *conn)
+{
+    const char *statement = fake_pq_sent(conn)->statement;
+    const struct payment_decision recorded = rows_decision(0);
+    PGresult *rows;
+
+    if (strcmp(statement, "probe") == 0)
+        return rows_probe("eu-1", store_server.schema_version, "read committed");
+    if (strcmp(statement, "find") == 0)
+        return rows_find(&recorded, 0);
+    if (strcmp(statement, "void") == 0)
+        return rows_void("voided", 1);
+    if (strncmp(statement, "eval", 4) == 0) {
+        const int count = strcmp(statement, "eval_one") == 0 ? 1 : batch_of(conn);
+        rows = rows_evaluate();
+        for (int n = 1; n <= count; n++)
+            rows_add_evaluate(rows, n, "00", n);
+        return rows;
+    }
+    rows = rows_hold();
+    for (int n = 1; n <= batch_of(conn); n++) {
+        const bool busy = strcmp(statement, "hold_batch") == 0 && draw(6) == 0;
+        rows_add_hold(rows, n, busy ? "busy" : "new", busy ? NULL : &recorded);
+    }
+    return rows;
+}
+
+static void note_reached(void)
+{
+    for (unsigned c = 0; c < fake_pq_made(); c++) {
+        const PGconn *conn = fake_pq_conn(c);
+        if (!fake_pq_is_asked(conn) || strncmp(fake_pq_sent(conn)->statement, "hold", 4) != 0)
+            continue;
+        for (int m = 0; m < batch_of(conn); m++)
+            reached[op_of_hold(conn, m)] = true;
+    }
+}
+
+static void turn(void)
+{
+    bench_turn();
+    note_reached();
+    for (unsigned i = 0; i < DRAWN_OPS; i++) {
+        assert_true(store_ops[i].done <= 1);
+        if (store_ops[i].done == 0)
+            continue;
+        assert_true(accepted[i]);
+        if (store_ops[i].outcome == PG_UNKNOWN && store_ops[i].op.kind == PAYMENT_OP_HOLD)
+            assert_true(reached[i]);
+    }
+}
+
+static PGconn *any_asked(void)
+{
+    const unsigned made = fake_pq_made(), from = made > 0 ? draw(made) : 0;
+    for (unsigned i = 0; i < made; i++) {
+        PGconn *conn = fake_pq_conn((from + i) % made);
+        if (fake_pq_is_asked(conn))
+            return conn;
+    }
+    return NULL;
+}
+
+static void submit_one(void)
+{
+    static const enum payment_op_kind KINDS[] = {PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD,
+                                                 PAYMENT_OP_FIND, PAYMENT_OP_VOID};
+    const unsigned i = draw(DRAWN_OPS);
+    if (accepted[i] && store_ops[i].done == 0) {
+        if (draw(3) == 0 && payment_store_cancel(store, &store_ops[i].op))
+            accepted[i] = false;
+        return;
+    }
+    if (accepted[i])
+        outcomes[store_ops[i].outcome]++;
+    reached[i] = false;
+    accepted[i] = payment_store_submit(store, store_op(i, KINDS[draw(4)])) == ERR_OK;
+}
+
+static void do_something(void)
+{
+    static const char *const SQLSTATES[] = {"22000", "26000", "25006", "40001", "57014", "0A000"};
+    PGconn *conn = any_asked();
+
+    switch (draw(10)) {
+    case 0:
+    case 1:
+    case 2:
+        submit_one();
+        break;
+    case 3:
+    case 4:
+    case 5:
+        if (conn != NULL)
+            fake_pq_answer(conn, rows_for(conn));
+        break;
+    case 6:
+        if (conn != NULL)
+            fake_pq_answer(conn, fake_pq_error(SQLSTATES[draw(6)], draw(6) ? "ERROR" : "FATAL"));
+        break;
+    case 7:
+        if (conn != NULL && draw(3) == 0)
+            fake_pq_hang_up(conn);
+        break;
+    case 8:
+        bench_skip_ms(draw(90));
+        break;
+    default:
+        if (draw(4) == 0)
+            fake_pq_fail((enum fake_pq_call)draw(FAKE_PQ_CALLS), 1 + draw(5), draw(2) != 0);
+        break;
+    }
+    turn();
+}
+
+/* Answers everything until nothing is in flight and every connection is idle. */
+static void settle(void)
+{
+    for (int call = 0; call < FAKE_PQ_CALLS; call++)
+        fake_pq_fail((enum fake_pq_call)call, 0, false);
+    for (int ms = 0; ms < PATIENCE_MS; ms++) {
+        PGconn *conn = any_asked();
+        if (conn != NULL)
+            fake_pq_answer(conn, rows_for(conn));
+        else if (payment_store_quiet(store) && pg_pool_count(bench_pool, PG_CONN_IDLE) == 4)
+            break;
+        bench_skip_ms(1);
+        turn();
+    }
+    assert_true(payment_store_quiet(store));
+    assert_int_equal(pg_pool_count(bench_pool, PG_CONN_IDLE), 4);
+}
+
+static void assert_all_ended(void)
+{
+    for (unsigned i = 0; i < DRAWN_OPS; i++)
+        if (accepted[i])
+            assert_int_equal(store_ops[i].done, 1);
+}
+
+static void assert_works(void)
+{
+    store_submit_ok(63, PAYMENT_OP_HOLD);
+    for (int ms = 0; ms < 50 && store_ops[63].done == 0; ms++) {
+        PGconn *conn = any_asked();
+        if (conn != NULL)
+            fake_pq_answer(conn, rows_for(conn));
+        bench_turn();
+    }
+    store_assert_done(63, PG_DONE);
+}
+
+static void test_random_faults_end_every_operation_once(void **state)
+{
+    for (unsigned seed = 1; seed <= WALKS; seed++) {
+        walk = seed * 2654435761U;
+        memset(accepted, 0, sizeof(accepted));
+        memset(reached, 0, sizeof(reached));
+        for (int step = 0; step < STEPS; step++)
+            do_something();
+        settle();
+        assert_all_ended();
+        assert_works();
+        assert_int_equal(store_tear_down(state), 0);
+        assert_int_equal(store_set_up(state), 0);
+    }
+    /* The walks went everywhere. */
+    for (int outcome = 0; outcome < PG_OUTCOMES; outcome++)
+        assert_true(outcomes[outcome] > 0);
+}
+
+static void run_script(void)
+{
+    static const enum payment_op_kind KINDS[] = {PAYMENT_OP_EVALUATE, PAYMENT_OP_EVALUATE,
+                                                 PAYMENT_OP_HOLD,     PAYMENT_OP_HOLD,
+                                                 PAYMENT_OP_FIND,     PAYMENT_OP_VOID};
+    for (unsigned i = 0; i < 6; i++)
+        accepted[i] = payment_store_submit(store, store_op(i, KINDS[i])) == ERR_OK;
+    for (int i = 0; i < 30; i++) {
+        PGconn *conn = any_asked();
+        if (conn != NULL)
+            fake_pq_answer(conn, rows_for(conn));
+        turn();
+    }
+}
+
+/* For every function: the nth call fails, n = 1.. until the script passes without a failure. */
+static void test_every_call_of_libpq_may_fail_once(void **state)
+{
+    (void)state;
+    walk = 1;
+    for (int call = 0; call < FAKE_PQ_CALLS; call++) {
+        bool failed = true;
+        for (unsigned nth = 1; failed; nth++) {
+            assert_true(nth < 1000);
+            memset(accepted, 0, sizeof(accepted));
+            memset(reached, 0, sizeof(reached));
+            settle();
+            fake_pq_fail((enum fake_pq_call)call, nth, true);
+            run_script();
+            failed = fake_pq_has_failed();
+            settle();
+            assert_all_ended();
+            assert_works();
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(test_every_call_of_libpq_may_fail_once),
+        STORE_TEST(test_random_faults_end_every_operation_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
