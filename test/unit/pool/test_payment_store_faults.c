@@ -16,7 +16,7 @@
 
 enum { WALKS = 40, STEPS = 300, DRAWN_OPS = 24, PATIENCE_MS = 5000 };
 
-/* Our own numbers, so that a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
+/* Our own numbers: a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
 static uint32_t walk;
 static bool accepted[STORE_OPS_MAX];
 /* The hold's statement reached the server since it was submitted. */

@@ -112,7 +112,7 @@ static void test_every_call_of_libpq_may_fail_once(void **state)
     }
 }
 
-/* Our own numbers, so that a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
+/* Our own numbers: a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
 static uint32_t walk;
 
 static unsigned draw(unsigned below)
