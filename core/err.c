@@ -4,23 +4,15 @@
 
 const char *err_name(enum err err)
 {
-    switch (err) {
-    case ERR_OK:
-        return "ok";
-    case ERR_AGAIN:
-        return "again";
-    case ERR_FULL:
-        return "full";
-    case ERR_TIMEOUT:
-        return "timeout";
-    case ERR_INVALID:
-        return "invalid";
-    case ERR_CONFLICT:
-        return "conflict";
-    case ERR_UNAVAILABLE:
-        return "unavailable";
-    case ERR_SYSTEM:
-        return "system";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[] = {
+        [ERR_OK] = "ok",
+        [ERR_AGAIN] = "again",
+        [ERR_FULL] = "full",
+        [ERR_TIMEOUT] = "timeout",
+        [ERR_INVALID] = "invalid",
+        [ERR_CONFLICT] = "conflict",
+        [ERR_UNAVAILABLE] = "unavailable",
+        [ERR_SYSTEM] = "system",
+    };
+    return NAMES[err];
 }

@@ -43,13 +43,11 @@ static bool is_digit(char byte)
 
 const char *payment_effect_name(enum payment_effect effect)
 {
-    switch (effect) {
-    case PAYMENT_EVALUATE:
-        return "evaluate";
-    case PAYMENT_HOLD:
-        return "hold";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[] = {
+        [PAYMENT_EVALUATE] = "evaluate",
+        [PAYMENT_HOLD] = "hold",
+    };
+    return NAMES[effect];
 }
 
 const char *payment_field_pointer(enum payment_field field)

@@ -6,21 +6,11 @@
 
 const char *pg_outcome_name(enum pg_outcome outcome)
 {
-    switch (outcome) {
-    case PG_DONE:
-        return "done";
-    case PG_EXPIRED:
-        return "expired";
-    case PG_UNAVAILABLE:
-        return "unavailable";
-    case PG_TIMED_OUT:
-        return "timed_out";
-    case PG_UNKNOWN:
-        return "unknown";
-    case PG_FAILED:
-        return "failed";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[PG_OUTCOMES] = {
+        [PG_DONE] = "done",           [PG_EXPIRED] = "expired", [PG_UNAVAILABLE] = "unavailable",
+        [PG_TIMED_OUT] = "timed_out", [PG_UNKNOWN] = "unknown", [PG_FAILED] = "failed",
+    };
+    return NAMES[outcome];
 }
 
 static void lane_dispatch(struct pg_lane *lane)

@@ -17,52 +17,26 @@ enum { SHORT_LIFE_MS = 1000, SQLSTATE_CLASS_LEN = 2 };
 
 const char *pg_close_reason_name(enum pg_close_reason reason)
 {
-    switch (reason) {
-    case PG_CLOSE_REFUSED:
-        return "refused";
-    case PG_CLOSE_TIMEOUT:
-        return "timeout";
-    case PG_CLOSE_AUTH:
-        return "auth";
-    case PG_CLOSE_STANDBY:
-        return "standby";
-    case PG_CLOSE_PREPARE:
-        return "prepare";
-    case PG_CLOSE_EOF:
-        return "eof";
-    case PG_CLOSE_SHUTDOWN:
-        return "shutdown";
-    case PG_CLOSE_READ_ONLY:
-        return "read_only";
-    case PG_CLOSE_DEADLINE:
-        return "deadline";
-    case PG_CLOSE_PROTOCOL:
-        return "protocol";
-    case PG_CLOSE_LIFETIME:
-        return "lifetime";
-    case PG_CLOSE_EPOCH:
-        return "epoch";
-    case PG_CLOSE_DRAIN:
-        return "drain";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[PG_CLOSE_REASONS] = {
+        [PG_CLOSE_REFUSED] = "refused",   [PG_CLOSE_TIMEOUT] = "timeout",
+        [PG_CLOSE_AUTH] = "auth",         [PG_CLOSE_STANDBY] = "standby",
+        [PG_CLOSE_PREPARE] = "prepare",   [PG_CLOSE_EOF] = "eof",
+        [PG_CLOSE_SHUTDOWN] = "shutdown", [PG_CLOSE_READ_ONLY] = "read_only",
+        [PG_CLOSE_DEADLINE] = "deadline", [PG_CLOSE_PROTOCOL] = "protocol",
+        [PG_CLOSE_LIFETIME] = "lifetime", [PG_CLOSE_EPOCH] = "epoch",
+        [PG_CLOSE_DRAIN] = "drain",
+    };
+    return NAMES[reason];
 }
 
 const char *pg_conn_state_name(enum pg_conn_state state)
 {
-    switch (state) {
-    case PG_CONN_DOWN:
-        return "down";
-    case PG_CONN_CONNECTING:
-        return "connecting";
-    case PG_CONN_PREPARING:
-        return "preparing";
-    case PG_CONN_IDLE:
-        return "idle";
-    case PG_CONN_BUSY:
-        return "busy";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[PG_CONN_STATES] = {
+        [PG_CONN_DOWN] = "down",           [PG_CONN_CONNECTING] = "connecting",
+        [PG_CONN_PREPARING] = "preparing", [PG_CONN_IDLE] = "idle",
+        [PG_CONN_BUSY] = "busy",
+    };
+    return NAMES[state];
 }
 
 /* ---- figures ---- */

@@ -3,6 +3,9 @@
 #include "pool/pg_dns.h"
 #include "pool/pg_pool.h"
 
+#include <stddef.h>
+#include <string.h>
+
 static void add_u64(struct metrics_writer *writer, const char *label_name, const char *label_value,
                     uint64_t value)
 {
@@ -40,88 +43,51 @@ static void add_contract(struct metrics_writer *writer, const struct pg_pool *po
 
 /* ---- lanes ---- */
 
-typedef uint64_t lane_value_fn(const struct pg_lane *lane);
-
-static uint64_t lane_waiting(const struct pg_lane *lane)
-{
-    return pg_lane_waiting(lane);
-}
-static uint64_t lane_in_flight(const struct pg_lane *lane)
-{
-    return pg_lane_in_flight(lane);
-}
-static uint64_t lane_accepted(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->accepted_total;
-}
-static uint64_t lane_batches(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->batches_total;
-}
-static uint64_t lane_members(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->members_sent_total;
-}
-static uint64_t lane_retries(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->retries_total;
-}
-static uint64_t lane_refused_full(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->refused_full_total;
-}
-static uint64_t lane_refused_budget(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->refused_budget_total;
-}
-static uint64_t lane_refused_down(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->refused_down_total;
-}
-static uint64_t lane_expired(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->expired_total;
-}
-static uint64_t lane_unknown(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->unknown_total;
-}
-static uint64_t lane_late(const struct pg_lane *lane)
-{
-    return pg_lane_stats(lane)->late_answers_total;
-}
-
-static const struct {
+/* A figure of a lane: a function, or a counter of pg_lane_stats. */
+struct lane_figure {
     const char *name, *help;
     enum metrics_type type;
-    lane_value_fn *value;
-} lane_families[] = {
-    {"db_queue_depth", "Requests waiting for a statement", METRICS_GAUGE, lane_waiting},
-    {"lane_in_flight", "Requests whose statement is sent", METRICS_GAUGE, lane_in_flight},
-    {"lane_batches_total", "Statements sent", METRICS_COUNTER, lane_batches},
-    {"lane_members_sent_total", "Requests sent in them", METRICS_COUNTER, lane_members},
-    {"lane_retries_total", "Requests tried once more, alone", METRICS_COUNTER, lane_retries},
-    {"lane_unknown_total", "Requests sent without an answer", METRICS_COUNTER, lane_unknown},
-    {"lane_late_answers_total", "Answers that came after the budget", METRICS_COUNTER, lane_late},
+    uint32_t (*now)(const struct pg_lane *lane);
+    size_t total;
+};
+#define TOTAL(member) METRICS_COUNTER, NULL, offsetof(struct pg_lane_stats, member)
+
+static const struct lane_figure lane_figures[] = {
+    {"db_queue_depth", "Requests waiting for a statement", METRICS_GAUGE, pg_lane_waiting, 0},
+    {"lane_in_flight", "Requests whose statement is sent", METRICS_GAUGE, pg_lane_in_flight, 0},
+    {"lane_batches_total", "Statements sent", TOTAL(batches_total)},
+    {"lane_members_sent_total", "Requests sent in them", TOTAL(members_sent_total)},
+    {"lane_retries_total", "Requests tried once more, alone", TOTAL(retries_total)},
+    {"lane_unknown_total", "Requests sent without an answer", TOTAL(unknown_total)},
+    {"lane_late_answers_total", "Answers that came after the budget", TOTAL(late_answers_total)},
 };
 
-static const struct {
-    const char *result;
-    lane_value_fn *value;
-} acquire_results[] = {
-    {"accepted", lane_accepted},          {"timeout", lane_expired},
-    {"rejected_full", lane_refused_full}, {"rejected_budget", lane_refused_budget},
-    {"breaker", lane_refused_down},
+static const struct lane_figure acquire_results[] = {
+    {"accepted", NULL, TOTAL(accepted_total)},
+    {"timeout", NULL, TOTAL(expired_total)},
+    {"rejected_full", NULL, TOTAL(refused_full_total)},
+    {"rejected_budget", NULL, TOTAL(refused_budget_total)},
+    {"breaker", NULL, TOTAL(refused_down_total)},
 };
+
+static uint64_t figure_of(const struct lane_figure *figure, const struct pg_lane *lane)
+{
+    uint64_t total;
+
+    if (figure->now != NULL)
+        return figure->now(lane);
+    memcpy(&total, (const char *)pg_lane_stats(lane) + figure->total, sizeof(total));
+    return total;
+}
 
 static void add_lanes(struct metrics_writer *writer, const struct payment_store *store)
 {
     const uint32_t count = payment_store_lane_count();
-    for (size_t i = 0; i < sizeof(lane_families) / sizeof(lane_families[0]); i++) {
-        metrics_family(writer, lane_families[i].name, lane_families[i].type, lane_families[i].help);
+    for (size_t i = 0; i < sizeof(lane_figures) / sizeof(lane_figures[0]); i++) {
+        metrics_family(writer, lane_figures[i].name, lane_figures[i].type, lane_figures[i].help);
         for (uint32_t index = 0; index < count; index++) {
             const struct pg_lane *lane = payment_store_lane(store, index);
-            add_u64(writer, "lane", pg_lane_name(lane), lane_families[i].value(lane));
+            add_u64(writer, "lane", pg_lane_name(lane), figure_of(&lane_figures[i], lane));
         }
     }
     metrics_family(writer, "pool_acquire_total", METRICS_COUNTER,
@@ -129,8 +95,8 @@ static void add_lanes(struct metrics_writer *writer, const struct payment_store 
     for (size_t i = 0; i < sizeof(acquire_results) / sizeof(acquire_results[0]); i++) {
         uint64_t total = 0;
         for (uint32_t index = 0; index < count; index++)
-            total += acquire_results[i].value(payment_store_lane(store, index));
-        add_u64(writer, "result", acquire_results[i].result, total);
+            total += figure_of(&acquire_results[i], payment_store_lane(store, index));
+        add_u64(writer, "result", acquire_results[i].name, total);
     }
     metrics_family(writer, "db_queue_wait_seconds", METRICS_HISTOGRAM, "Queued to sent");
     for (uint32_t index = 0; index < count; index++) {

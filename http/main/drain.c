@@ -9,21 +9,11 @@ enum { DRAIN_LOOK_US = 5 * CLOCK_US_PER_MS };
 
 static const char *drain_state_name(enum drain_state state)
 {
-    switch (state) {
-    case DRAIN_SERVING:
-        return "serving";
-    case DRAIN_DELAY:
-        return "delay";
-    case DRAIN_REQUESTS:
-        return "requests";
-    case DRAIN_DATABASE:
-        return "database";
-    case DRAIN_DONE:
-        return "done";
-    case DRAIN_CUT:
-        return "cut";
-    }
-    return "";
+    static const char *const NAMES[] = {
+        [DRAIN_SERVING] = "serving",   [DRAIN_DELAY] = "delay", [DRAIN_REQUESTS] = "requests",
+        [DRAIN_DATABASE] = "database", [DRAIN_DONE] = "done",   [DRAIN_CUT] = "cut",
+    };
+    return NAMES[state];
 }
 
 static void drain_set_state(struct drain *drain, enum drain_state next)

@@ -10,27 +10,14 @@ enum { LINGER_READ_BYTES = 16 * 1024, CROWDED_READ_BYTES = 4096 };
 
 const char *http_conn_state_name(enum http_conn_state state)
 {
-    switch (state) {
-    case HTTP_CONN_FREE:
-        return "free";
-    case HTTP_CONN_HANDSHAKE:
-        return "handshake";
-    case HTTP_CONN_IDLE:
-        return "idle";
-    case HTTP_CONN_HEAD:
-        return "head";
-    case HTTP_CONN_BODY:
-        return "body";
-    case HTTP_CONN_HANDLING:
-        return "handling";
-    case HTTP_CONN_WRITING:
-        return "writing";
-    case HTTP_CONN_LINGER:
-        return "linger";
-    case HTTP_CONN_ORPHAN:
-        return "orphan";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[HTTP_CONN_STATES] = {
+        [HTTP_CONN_FREE] = "free",       [HTTP_CONN_HANDSHAKE] = "handshake",
+        [HTTP_CONN_IDLE] = "idle",       [HTTP_CONN_HEAD] = "head",
+        [HTTP_CONN_BODY] = "body",       [HTTP_CONN_HANDLING] = "handling",
+        [HTTP_CONN_WRITING] = "writing", [HTTP_CONN_LINGER] = "linger",
+        [HTTP_CONN_ORPHAN] = "orphan",
+    };
+    return NAMES[state];
 }
 
 void http_conn_set_state(struct http_conn *conn, enum http_conn_state next)

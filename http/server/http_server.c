@@ -6,33 +6,21 @@
 
 const char *http_close_reason_name(enum http_close_reason reason)
 {
-    switch (reason) {
-    case HTTP_CLOSE_PEER:
-        return "peer";
-    case HTTP_CLOSE_PEER_MIDWAY:
-        return "peer_midway";
-    case HTTP_CLOSE_RESET:
-        return "reset";
-    case HTTP_CLOSE_ASKED:
-        return "asked";
-    case HTTP_CLOSE_REFUSED:
-        return "refused";
-    case HTTP_CLOSE_IDLE_TIMEOUT:
-        return "idle_timeout";
-    case HTTP_CLOSE_HEAD_TIMEOUT:
-        return "head_timeout";
-    case HTTP_CLOSE_BODY_TIMEOUT:
-        return "body_timeout";
-    case HTTP_CLOSE_WRITE_TIMEOUT:
-        return "write_timeout";
-    case HTTP_CLOSE_HANDSHAKE:
-        return "handshake";
-    case HTTP_CLOSE_CROWDED:
-        return "crowded";
-    case HTTP_CLOSE_DRAIN:
-        return "drain";
-    }
-    UNREACHABLE();
+    static const char *const NAMES[HTTP_CLOSE_REASONS] = {
+        [HTTP_CLOSE_PEER] = "peer",
+        [HTTP_CLOSE_PEER_MIDWAY] = "peer_midway",
+        [HTTP_CLOSE_RESET] = "reset",
+        [HTTP_CLOSE_ASKED] = "asked",
+        [HTTP_CLOSE_REFUSED] = "refused",
+        [HTTP_CLOSE_IDLE_TIMEOUT] = "idle_timeout",
+        [HTTP_CLOSE_HEAD_TIMEOUT] = "head_timeout",
+        [HTTP_CLOSE_BODY_TIMEOUT] = "body_timeout",
+        [HTTP_CLOSE_WRITE_TIMEOUT] = "write_timeout",
+        [HTTP_CLOSE_HANDSHAKE] = "handshake",
+        [HTTP_CLOSE_CROWDED] = "crowded",
+        [HTTP_CLOSE_DRAIN] = "drain",
+    };
+    return NAMES[reason];
 }
 
 /* ---- memory: address space now, pages when a slot is used for the first time ---- */
