@@ -143,6 +143,26 @@ void metrics_u64(struct metrics_writer *writer, const struct metrics_label *labe
     buf_add_char(writer->out, '\n');
 }
 
+void metrics_labelled(struct metrics_writer *writer, const char *label, const char *label_value,
+                      uint64_t value)
+{
+    metrics_u64(writer, &(struct metrics_label){label, span_of(label_value)}, 1, value);
+}
+
+void metrics_counter(struct metrics_writer *writer, const char *name, const char *help,
+                     uint64_t value)
+{
+    metrics_family(writer, name, METRICS_COUNTER, help);
+    metrics_u64(writer, NULL, 0, value);
+}
+
+void metrics_gauge(struct metrics_writer *writer, const char *name, const char *help,
+                   uint64_t value)
+{
+    metrics_family(writer, name, METRICS_GAUGE, help);
+    metrics_u64(writer, NULL, 0, value);
+}
+
 void metrics_double(struct metrics_writer *writer, const struct metrics_label *labels, size_t count,
                     double value)
 {

@@ -47,6 +47,14 @@ void metrics_u64(struct metrics_writer *writer, const struct metrics_label *labe
                  uint64_t value);
 void metrics_double(struct metrics_writer *writer, const struct metrics_label *labels, size_t count,
                     double value);
+/* The same with one label. */
+void metrics_labelled(struct metrics_writer *writer, const char *label, const char *label_value,
+                      uint64_t value);
+/* A whole family of one sample without labels. */
+void metrics_counter(struct metrics_writer *writer, const char *name, const char *help,
+                     uint64_t value);
+void metrics_gauge(struct metrics_writer *writer, const char *name, const char *help,
+                   uint64_t value);
 /* One histogram's samples: _bucket (cumulative, with +Inf), _sum, _count; all times in seconds. */
 void metrics_histogram(struct metrics_writer *writer, const struct metrics_label *labels,
                        size_t count, const struct histogram *histogram);

@@ -6,12 +6,6 @@
 #include <stddef.h>
 #include <string.h>
 
-static void add_u64(struct metrics_writer *writer, const char *label_name, const char *label_value,
-                    uint64_t value)
-{
-    metrics_u64(writer, &(struct metrics_label){label_name, span_of(label_value)}, 1, value);
-}
-
 static void add_histogram(struct metrics_writer *writer, const char *label_name,
                           const char *label_value, const struct histogram *histogram)
 {
@@ -33,12 +27,14 @@ static void add_contract(struct metrics_writer *writer, const struct pg_pool *po
         add_histogram(writer, "query", name, time);
     metrics_family(writer, "db_errors_total", METRICS_COUNTER, "Errors by SQLSTATE class");
     for (uint32_t i = 0; i < PG_SQLSTATES_MAX && stats->sqlstates[i].class_[0] != '\0'; i++)
-        add_u64(writer, "sqlstate_class", stats->sqlstates[i].class_, stats->sqlstates[i].count);
+        metrics_labelled(writer, "sqlstate_class", stats->sqlstates[i].class_,
+                         stats->sqlstates[i].count);
     metrics_family(writer, "db_connections", METRICS_GAUGE, "Database connections by state");
-    add_u64(writer, "state", "idle", pg_pool_count(pool, PG_CONN_IDLE));
-    add_u64(writer, "state", "busy", pg_pool_count(pool, PG_CONN_BUSY));
-    add_u64(writer, "state", "connecting",
-            pg_pool_count(pool, PG_CONN_CONNECTING) + pg_pool_count(pool, PG_CONN_PREPARING));
+    metrics_labelled(writer, "state", "idle", pg_pool_count(pool, PG_CONN_IDLE));
+    metrics_labelled(writer, "state", "busy", pg_pool_count(pool, PG_CONN_BUSY));
+    metrics_labelled(writer, "state", "connecting",
+                     pg_pool_count(pool, PG_CONN_CONNECTING) +
+                         pg_pool_count(pool, PG_CONN_PREPARING));
 }
 
 /* ---- lanes ---- */
@@ -87,7 +83,7 @@ static void add_lanes(struct metrics_writer *writer, const struct payment_store 
         metrics_family(writer, lane_figures[i].name, lane_figures[i].type, lane_figures[i].help);
         for (uint32_t index = 0; index < count; index++) {
             const struct pg_lane *lane = payment_store_lane(store, index);
-            add_u64(writer, "lane", pg_lane_name(lane), figure_of(&lane_figures[i], lane));
+            metrics_labelled(writer, "lane", pg_lane_name(lane), figure_of(&lane_figures[i], lane));
         }
     }
     metrics_family(writer, "pool_acquire_total", METRICS_COUNTER,
@@ -96,7 +92,7 @@ static void add_lanes(struct metrics_writer *writer, const struct payment_store 
         uint64_t total = 0;
         for (uint32_t index = 0; index < count; index++)
             total += figure_of(&acquire_results[i], payment_store_lane(store, index));
-        add_u64(writer, "result", acquire_results[i].name, total);
+        metrics_labelled(writer, "result", acquire_results[i].name, total);
     }
     metrics_family(writer, "db_queue_wait_seconds", METRICS_HISTOGRAM, "Queued to sent");
     for (uint32_t index = 0; index < count; index++) {
@@ -113,32 +109,25 @@ static void add_lanes(struct metrics_writer *writer, const struct payment_store 
 
 /* ---- the pool ---- */
 
-static void add_counter(struct metrics_writer *writer, const char *name, const char *help,
-                        uint64_t value)
-{
-    metrics_family(writer, name, METRICS_COUNTER, help);
-    metrics_u64(writer, NULL, 0, value);
-}
-
 static void add_pool(struct metrics_writer *writer, const struct pg_pool *pool)
 {
     const struct pg_pool_stats *stats = pg_pool_stats(pool);
     metrics_family(writer, "pool_connections", METRICS_GAUGE, "Connection slots by state");
     for (unsigned i = 0; i < PG_CONN_STATES; i++)
-        add_u64(writer, "state", pg_conn_state_name((enum pg_conn_state)i),
-                pg_pool_count(pool, (enum pg_conn_state)i));
+        metrics_labelled(writer, "state", pg_conn_state_name((enum pg_conn_state)i),
+                         pg_pool_count(pool, (enum pg_conn_state)i));
     metrics_family(writer, "pool_closed_total", METRICS_COUNTER, "Connections ended, by reason");
     for (unsigned i = 0; i < PG_CLOSE_REASONS; i++)
-        add_u64(writer, "reason", pg_close_reason_name((enum pg_close_reason)i),
-                stats->closed_total[i]);
+        metrics_labelled(writer, "reason", pg_close_reason_name((enum pg_close_reason)i),
+                         stats->closed_total[i]);
     metrics_family(writer, "pool_breaker_state", METRICS_GAUGE,
                    "1: no usable connection, requests are refused at once");
     metrics_u64(writer, NULL, 0, pg_pool_usable(pool) == 0);
-    add_counter(writer, "pool_connects_total", "Connects begun", stats->connects_total);
-    add_counter(writer, "pool_connect_failures_total", "Connects that failed",
-                stats->connect_failures_total);
-    add_counter(writer, "pool_reprepare_total", "Connections that had to prepare again",
-                stats->reprepare_total);
+    metrics_counter(writer, "pool_connects_total", "Connects begun", stats->connects_total);
+    metrics_counter(writer, "pool_connect_failures_total", "Connects that failed",
+                    stats->connect_failures_total);
+    metrics_counter(writer, "pool_reprepare_total", "Connections that had to prepare again",
+                    stats->reprepare_total);
     metrics_family(writer, "pool_connect_seconds", METRICS_HISTOGRAM, "Connect and prepare");
     metrics_histogram(writer, NULL, 0, &stats->connect_time);
     metrics_family(writer, "pool_query_seconds", METRICS_HISTOGRAM, "Sent to answered");
@@ -157,12 +146,12 @@ static void add_pool(struct metrics_writer *writer, const struct pg_pool *pool)
 static void add_dns(struct metrics_writer *writer, const struct pg_pool *pool)
 {
     const struct pg_dns_stats *stats = pg_pool_dns_stats(pool);
-    add_counter(writer, "pool_dns_lookups_total", "Look-ups of the database's host name begun",
-                stats->lookups_total);
-    add_counter(writer, "pool_dns_failures_total", "Look-ups without an answer",
-                stats->failures_total);
-    add_counter(writer, "pool_dns_changes_total", "Answers that differ from the one before",
-                stats->changes_total);
+    metrics_counter(writer, "pool_dns_lookups_total", "Look-ups of the database's host name begun",
+                    stats->lookups_total);
+    metrics_counter(writer, "pool_dns_failures_total", "Look-ups without an answer",
+                    stats->failures_total);
+    metrics_counter(writer, "pool_dns_changes_total", "Answers that differ from the one before",
+                    stats->changes_total);
 }
 
 static void add_probe(struct metrics_writer *writer, struct payment_store *store)

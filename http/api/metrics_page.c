@@ -21,26 +21,6 @@ static struct metrics_label label(const char *name, const char *value)
 
 /* ---- shapes that occur often ---- */
 
-static void add_counter(struct metrics_writer *writer, const char *name, const char *help,
-                        uint64_t value)
-{
-    metrics_family(writer, name, METRICS_COUNTER, help);
-    metrics_u64(writer, NULL, 0, value);
-}
-
-static void add_gauge(struct metrics_writer *writer, const char *name, const char *help,
-                      uint64_t value)
-{
-    metrics_family(writer, name, METRICS_GAUGE, help);
-    metrics_u64(writer, NULL, 0, value);
-}
-
-static void add_sample(struct metrics_writer *writer, const char *label_name,
-                       const char *label_value, uint64_t value)
-{
-    metrics_u64(writer, LABELS(label(label_name, label_value)), 1, value);
-}
-
 /* ---- HTTP ---- */
 
 static void visit_count(void *owner, const char *endpoint, enum http_method method, unsigned status,
@@ -86,26 +66,26 @@ static void add_http_connections(struct metrics_writer *writer, const struct htt
         const uint32_t count = http_server_count(server, state);
         if (state != HTTP_CONN_FREE)
             total += count;
-        add_sample(writer, "state", http_conn_state_name(state), count);
+        metrics_labelled(writer, "state", http_conn_state_name(state), count);
     }
-    add_gauge(writer, "http_connections", "Client connections", total);
+    metrics_gauge(writer, "http_connections", "Client connections", total);
     /* Less one: the scrape itself is being handled while it counts. */
-    add_gauge(writer, "http_requests_in_flight", "Requests whose answer is being made",
-              http_server_count(server, HTTP_CONN_HANDLING) +
-                  http_server_count(server, HTTP_CONN_ORPHAN) - 1);
+    metrics_gauge(writer, "http_requests_in_flight", "Requests whose answer is being made",
+                  http_server_count(server, HTTP_CONN_HANDLING) +
+                      http_server_count(server, HTTP_CONN_ORPHAN) - 1);
 }
 
 static void add_http(struct metrics_writer *writer, const struct http_server *server)
 {
     const struct http_server_stats *stats = http_server_stats(server);
     add_http_connections(writer, server);
-    add_counter(writer, "http_connections_accepted_total", "Client connections accepted",
-                stats->accepted_total);
+    metrics_counter(writer, "http_connections_accepted_total", "Client connections accepted",
+                    stats->accepted_total);
     metrics_family(writer, "http_connections_closed_total", METRICS_COUNTER,
                    "Client connections ended, by reason");
     for (unsigned i = 0; i < HTTP_CLOSE_REASONS; i++)
-        add_sample(writer, "reason", http_close_reason_name((enum http_close_reason)i),
-                   stats->closed_total[i]);
+        metrics_labelled(writer, "reason", http_close_reason_name((enum http_close_reason)i),
+                         stats->closed_total[i]);
     metrics_family(writer, "http_refused_total", METRICS_COUNTER,
                    "Requests refused by the HTTP server itself, by status");
     for (unsigned status = 0; status < 600; status++) {
@@ -117,10 +97,10 @@ static void add_http(struct metrics_writer *writer, const struct http_server *se
         buf_add_u64(&text, status);
         metrics_u64(writer, LABELS({"status", buf_span(&text)}), 1, stats->refused_total[status]);
     }
-    add_counter(writer, "http_accept_pauses_total", "Times accepting paused for want of a slot",
-                stats->accept_pauses_total);
-    add_counter(writer, "http_answers_dropped_total", "Answers whose client had left",
-                stats->answers_dropped_total);
+    metrics_counter(writer, "http_accept_pauses_total", "Times accepting paused for want of a slot",
+                    stats->accept_pauses_total);
+    metrics_counter(writer, "http_answers_dropped_total", "Answers whose client had left",
+                    stats->answers_dropped_total);
 }
 
 /* ---- API keys ---- */
@@ -150,7 +130,7 @@ static void add_loop(struct metrics_writer *writer, struct reactor *reactor)
     metrics_family(writer, "loop_lag_seconds", METRICS_GAUGE,
                    "Longest turn of the event loop since the last scrape");
     metrics_double(writer, NULL, 0, (double)stats.busy_us_max / 1e6);
-    add_counter(writer, "loop_turns_total", "Turns of the event loop", stats.turns);
+    metrics_counter(writer, "loop_turns_total", "Turns of the event loop", stats.turns);
     metrics_family(writer, "loop_busy_seconds_total", METRICS_COUNTER,
                    "Time the event loop was not waiting");
     metrics_double(writer, NULL, 0, (double)stats.busy_us_total / 1e6);
@@ -163,14 +143,14 @@ static void add_process(struct metrics_writer *writer, const struct metrics_sour
     metrics_family(writer, "process_cpu_seconds_total", METRICS_COUNTER,
                    "User and system CPU time");
     metrics_double(writer, NULL, 0, usage.cpu_seconds);
-    add_gauge(writer, "process_resident_memory_bytes", "Resident memory", usage.resident_bytes);
-    add_gauge(writer, "process_virtual_memory_bytes", "Virtual memory", usage.virtual_bytes);
-    add_gauge(writer, "process_open_fds", "Open descriptors", usage.open_files);
-    add_gauge(writer, "process_max_fds", "Most descriptors that may be open", usage.files_max);
-    add_counter(writer, "process_major_page_faults_total", "Page faults that read the disk",
-                usage.page_faults_major);
-    add_counter(writer, "process_involuntary_context_switches_total",
-                "Times the CPU was taken away", usage.context_switches_involuntary);
+    metrics_gauge(writer, "process_resident_memory_bytes", "Resident memory", usage.resident_bytes);
+    metrics_gauge(writer, "process_virtual_memory_bytes", "Virtual memory", usage.virtual_bytes);
+    metrics_gauge(writer, "process_open_fds", "Open descriptors", usage.open_files);
+    metrics_gauge(writer, "process_max_fds", "Most descriptors that may be open", usage.files_max);
+    metrics_counter(writer, "process_major_page_faults_total", "Page faults that read the disk",
+                    usage.page_faults_major);
+    metrics_counter(writer, "process_involuntary_context_switches_total",
+                    "Times the CPU was taken away", usage.context_switches_involuntary);
     metrics_family(writer, "process_start_time_seconds", METRICS_GAUGE,
                    "When the process started, since 1970");
     metrics_double(writer, NULL, 0, (double)sources->started_wall_us / 1e6);
@@ -189,12 +169,12 @@ static void add_build(struct metrics_writer *writer, const struct config *config
 
 static void add_logs(struct metrics_writer *writer, const struct access_log *access_log)
 {
-    add_counter(writer, "log_lines_dropped_total", "Log lines that did not fit in the ring",
-                log_dropped());
-    add_counter(writer, "access_log_lines_total", "Access and audit lines of requests",
-                access_log->lines_total);
-    add_counter(writer, "access_log_lines_suppressed_total",
-                "Access lines left out by the bound per second", access_log->suppressed_total);
+    metrics_counter(writer, "log_lines_dropped_total", "Log lines that did not fit in the ring",
+                    log_dropped());
+    metrics_counter(writer, "access_log_lines_total", "Access and audit lines of requests",
+                    access_log->lines_total);
+    metrics_counter(writer, "access_log_lines_suppressed_total",
+                    "Access lines left out by the bound per second", access_log->suppressed_total);
 }
 
 void metrics_page_write(struct buf *out, bool openmetrics, const struct metrics_sources *sources)

@@ -41,19 +41,12 @@ void payment_stats_decision(struct payment_stats *stats, const struct payment_co
 
 /* ---- the families ---- */
 
-static void add_counter(struct metrics_writer *writer, const char *name, const char *help,
-                        uint64_t total)
-{
-    metrics_family(writer, name, METRICS_COUNTER, help);
-    metrics_u64(writer, NULL, 0, total);
-}
-
 /* A family whose samples differ in one label: totals[i] is called names[i]. */
 static void add_named(struct metrics_writer *writer, const char *label, const char *const *names,
                       const uint64_t *totals, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        metrics_u64(writer, &(struct metrics_label){label, span_of(names[i])}, 1, totals[i]);
+        metrics_labelled(writer, label, names[i], totals[i]);
 }
 
 static void add_pair(struct metrics_writer *writer, struct metrics_label first,
@@ -104,16 +97,16 @@ void payment_stats_write(const struct payment_stats *stats, struct metrics_write
     metrics_family(writer, "payment_voids_total", METRICS_COUNTER, "Voids asked for, by result");
     add_named(writer, "result", VOID_NAMES, stats->voids_total, PAYMENT_VOID_RESULTS);
     add_outcomes(writer, stats);
-    add_counter(writer, "payment_orphans_finished_total",
-                "Holds and voids that finished after their client had left",
-                stats->orphans_finished_total);
+    metrics_counter(writer, "payment_orphans_finished_total",
+                    "Holds and voids that finished after their client had left",
+                    stats->orphans_finished_total);
     metrics_family(writer, "http_requests_shed_total", METRICS_COUNTER,
                    "Requests refused at once, by reason");
     add_named(writer, "reason", SHED_NAMES, stats->shed_total, PAYMENT_SHEDS);
     metrics_family(writer, "http_deadline_exceeded_total", METRICS_COUNTER,
                    "Requests whose time was over, by where");
     add_named(writer, "stage", OVERDUE_NAMES, stats->deadline_exceeded_total, PAYMENT_OVERDUES);
-    add_counter(writer, "http_timeout_headers_malformed_total",
-                "Timeout headers ignored because they are not of their form",
-                stats->malformed_timeouts_total);
+    metrics_counter(writer, "http_timeout_headers_malformed_total",
+                    "Timeout headers ignored because they are not of their form",
+                    stats->malformed_timeouts_total);
 }
