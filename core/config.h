@@ -46,7 +46,8 @@ struct config {
     uint32_t request_budget_ms, queue_wait_max_ms;
 
     /* database */
-    uint32_t pool_size, lane_batch_max, lane_queue_max;
+    uint32_t pool_size, lane_batch_max, lane_queue_max, lane_wallet_max;
+    uint32_t poison_hold_s;
     uint32_t statement_timeout_ms, lock_timeout_ms;
     uint32_t db_connect_timeout_ms, db_backoff_max_ms, db_lifetime_s, db_probe_interval_ms;
 

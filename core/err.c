@@ -11,6 +11,7 @@ const char *err_name(enum err err)
         [ERR_TIMEOUT] = "timeout",
         [ERR_INVALID] = "invalid",
         [ERR_CONFLICT] = "conflict",
+        [ERR_POISONED] = "poisoned",
         [ERR_UNAVAILABLE] = "unavailable",
         [ERR_SYSTEM] = "system",
     };

@@ -45,6 +45,13 @@ void list_push_back(struct list *list, struct list_node *node)
     link_between(list, node, list->head.prev, &list->head);
 }
 
+void list_insert_after(struct list *list, struct list_node *before, struct list_node *node)
+{
+    if (before == NULL)
+        before = &list->head;
+    link_between(list, node, before, before->next);
+}
+
 void list_remove(struct list *list, struct list_node *node)
 {
     CHECK(node->prev != NULL);
@@ -81,6 +88,12 @@ struct list_node *list_next(const struct list *list, const struct list_node *nod
 {
     CHECK(node->prev != NULL);
     return node->next == &list->head ? NULL : node->next;
+}
+
+struct list_node *list_prev(const struct list *list, const struct list_node *node)
+{
+    CHECK(node->prev != NULL);
+    return node->prev == &list->head ? NULL : node->prev;
 }
 
 bool list_node_linked(const struct list_node *node)

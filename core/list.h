@@ -29,6 +29,8 @@ void list_init(struct list *list);
 /* The node must be off every list (CHECKed). */
 void list_push_front(struct list *list, struct list_node *node);
 void list_push_back(struct list *list, struct list_node *node);
+/* Behind `before`, which is on this list; NULL: at the front. */
+void list_insert_after(struct list *list, struct list_node *before, struct list_node *node);
 /* The node must be on this list (membership is the caller's to know; audited by DCHECK). */
 void list_remove(struct list *list, struct list_node *node);
 /* NULL when empty. pop_front also removes it. */
@@ -37,6 +39,8 @@ struct list_node *list_last(const struct list *list);
 struct list_node *list_pop_front(struct list *list);
 /* The node after this one, NULL at the end. */
 struct list_node *list_next(const struct list *list, const struct list_node *node);
+/* The node before this one, NULL at the front. */
+struct list_node *list_prev(const struct list *list, const struct list_node *node);
 /* True while it is on a list, whichever. */
 bool list_node_linked(const struct list_node *node);
 

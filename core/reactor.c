@@ -29,7 +29,8 @@ enum {
 struct reactor {
     int epoll_fd;
     bool in_turn, stopped;
-    bool wake; /* the next wait returns at once */
+    bool wake;
+    bool coarse; /* the kernel waits in milliseconds only */ /* the next wait returns at once */
     uint64_t now_us;
     uint64_t turn_end_us;
 
@@ -342,22 +343,34 @@ uint64_t reactor_now_us(const struct reactor *reactor)
     return reactor->in_turn ? reactor->now_us : clock_mono_us();
 }
 
-/* How long epoll may wait. Rounded up to its milliseconds: rounded down, a timer due in half of one
- * would make the loop spin until then. */
-static int wait_ms(const struct reactor *reactor, uint64_t before_us, uint64_t max_wait_us)
+/* How long epoll may wait; UINT64_MAX: for ever. */
+static uint64_t wait_us(const struct reactor *reactor, uint64_t before_us, uint64_t max_wait_us)
 {
-    uint64_t wait_us = max_wait_us;
     if (reactor->wake)
         return 0;
-    if (reactor->heap_count > 0) {
-        const uint64_t due_us = reactor->heap[1]->due_us;
-        const uint64_t until_us = due_us > before_us ? due_us - before_us : 0;
-        wait_us = until_us < wait_us ? until_us : wait_us;
+    if (reactor->heap_count == 0)
+        return max_wait_us;
+    const uint64_t due_us = reactor->heap[1]->due_us;
+    const uint64_t until_us = due_us > before_us ? due_us - before_us : 0;
+    return until_us < max_wait_us ? until_us : max_wait_us;
+}
+
+static int wait_for_events(struct reactor *reactor, uint64_t wait)
+{
+    const struct timespec limit = {(time_t)(wait / CLOCK_US_PER_S),
+                                   (long)(wait % CLOCK_US_PER_S) * 1000};
+
+    if (!reactor->coarse) {
+        const int count = epoll_pwait2(reactor->epoll_fd, reactor->batch, REACTOR_EVENTS_MAX,
+                                       wait == UINT64_MAX ? NULL : &limit, NULL);
+        if (count != -1 || errno != ENOSYS)
+            return count;
+        reactor->coarse = true; /* a kernel before 5.11 */
     }
-    if (wait_us == UINT64_MAX)
-        return -1;
-    const uint64_t ms = wait_us / CLOCK_US_PER_MS + (wait_us % CLOCK_US_PER_MS > 0);
-    return ms < INT_MAX ? (int)ms : INT_MAX;
+    /* Rounded up: rounded down, a timer due in half of one would make the loop spin until then. */
+    const uint64_t ms = wait / CLOCK_US_PER_MS + (wait % CLOCK_US_PER_MS > 0);
+    const int most_ms = wait == UINT64_MAX ? -1 : ms < INT_MAX ? (int)ms : INT_MAX;
+    return epoll_wait(reactor->epoll_fd, reactor->batch, REACTOR_EVENTS_MAX, most_ms);
 }
 
 static void run_batch(struct reactor *reactor, bool urgent)
@@ -377,9 +390,9 @@ static void run_batch(struct reactor *reactor, bool urgent)
 static enum err turn(struct reactor *reactor, uint64_t before_us, uint64_t max_wait_us)
 {
     CHECK(!reactor->in_turn);
-    const int timeout_ms = wait_ms(reactor, before_us, max_wait_us);
+    const uint64_t wait = wait_us(reactor, before_us, max_wait_us);
     reactor->wake = false;
-    const int count = epoll_wait(reactor->epoll_fd, reactor->batch, REACTOR_EVENTS_MAX, timeout_ms);
+    const int count = wait_for_events(reactor, wait);
     if (count == -1 && errno != EINTR)
         return ERR_SYSTEM;
 

@@ -4,41 +4,13 @@
 #include "core/log.h"
 #include "pool/migrate.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum {
-    PROBE_BUDGET_MS = 1000,
-    PROBE_MISSES_MAX = 3, /* intervals without an answer until the database counts as away */
-};
+/* Intervals without an answer until the database counts as away. */
+enum { PROBE_MISSES_MAX = 3 };
 
-static struct payment_probe *probe_of(const struct pg_member *member)
-{
-    return container_of((struct pg_member *)(uintptr_t)member, struct payment_probe, member);
-}
-
-static void probe_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
-                         struct buf *storage, bool alone)
-{
-    (void)members, (void)storage, (void)alone;
-    CHECK(count == 1);
-    params->statement = PAYMENT_SQL_PROBE;
-}
-
-static void probe_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    CHECK(count == 1);
-    if (members[0] == NULL)
-        return;
-    if (payment_sql_decode_probe(rows, &probe_of(members[0])->row))
-        members[0]->verdict = PG_VERDICT_DONE;
-}
-
-const struct pg_work PAYMENT_PROBE_WORK = {
-    .name = "probe",
-    .read_only = true,
-    .encode = probe_encode,
-    .decode = probe_decode,
-};
+#define PROBE_APPLICATION_SUFFIX " probe"
 
 /* The residency guard: a database that says it is another region's never makes us ready. */
 static void probe_check_region(struct payment_probe *probe)
@@ -53,14 +25,12 @@ static void probe_check_region(struct payment_probe *probe)
     probe->region_mismatch_logged = !probe->health.region_ok;
 }
 
-static void probe_on_done(struct pg_member *member, enum pg_outcome outcome)
+static void probe_take(struct payment_probe *probe)
 {
-    struct payment_probe *probe = probe_of(member);
+    const uint64_t now_us = reactor_now_us(probe->reactor);
 
-    if (outcome != PG_DONE)
-        return;
-    probe->answered_us = member->answered_us;
-    probe->health.latency_us = member->answered_us - member->sent_us;
+    probe->answered_us = now_us;
+    probe->health.latency_us = now_us - probe->query.sent_us;
     histogram_record(probe->query_time, probe->health.latency_us);
     probe->health.schema_ok = probe->row.schema_version >= MIGRATE_VERSION_LATEST;
     probe->health.isolation_ok = strcmp(probe->row.isolation, "read committed") == 0;
@@ -69,15 +39,23 @@ static void probe_on_done(struct pg_member *member, enum pg_outcome outcome)
     probe_check_region(probe);
 }
 
+/* No answer and a bad one are the same: database_ok runs out by itself, the next interval asks
+ * again. */
+static void probe_on_answer(struct pg_query *query, const struct pg_answer *answer)
+{
+    struct payment_probe *probe = container_of(query, struct payment_probe, query);
+
+    probe->in_flight = false;
+    if (answer->kind == PG_ANSWER_ROWS && payment_sql_decode_probe(answer->rows, &probe->row))
+        probe_take(probe);
+}
+
 static void probe_send(struct payment_probe *probe)
 {
-    if (probe->member.state == PG_MEMBER_WAITING || probe->member.state == PG_MEMBER_SENT)
-        return;
-    probe->member.due_us =
-        reactor_now_us(pg_pool_reactor(probe->pool)) + (uint64_t)PROBE_BUDGET_MS * CLOCK_US_PER_MS;
-    /* A refusal is the answer: database_ok runs out by itself and the next interval asks again. */
-    if (pg_lane_submit(probe->lane, &probe->member) == ERR_OK)
-        reactor_wake(pg_pool_reactor(probe->pool));
+    const struct pg_params params = {.statement = 0};
+
+    if (!probe->in_flight && pg_pool_send(probe->connection, &params, &probe->query) == ERR_OK)
+        probe->in_flight = probe->asked = true;
 }
 
 static void probe_on_interval(struct reactor_timer *timer)
@@ -85,14 +63,13 @@ static void probe_on_interval(struct reactor_timer *timer)
     struct payment_probe *probe = container_of(timer, struct payment_probe, timer);
 
     probe_send(probe);
-    reactor_timer_set(pg_pool_reactor(probe->pool), timer,
-                      reactor_now_us(pg_pool_reactor(probe->pool)) + probe->interval_us);
+    reactor_timer_set(probe->reactor, timer, reactor_now_us(probe->reactor) + probe->interval_us);
 }
 
 static bool database_answers(const struct payment_probe *probe)
 {
     return pg_pool_usable(probe->pool) > 0 && probe->answered_us != 0 &&
-           reactor_now_us(pg_pool_reactor(probe->pool)) - probe->answered_us <
+           reactor_now_us(probe->reactor) - probe->answered_us <
                PROBE_MISSES_MAX * probe->interval_us;
 }
 
@@ -102,34 +79,68 @@ static void probe_on_pool_change(struct pg_pool_listener *listener)
 
     if (pg_pool_usable(probe->pool) == pg_pool_size(probe->pool))
         probe->health.pool_ready = true;
-    if (pg_pool_usable(probe->pool) == 0)
+    if (pg_pool_usable(probe->pool) == 0) {
         probe->answered_us = 0; /* what it said was about connections that are gone */
-    else if (probe->answered_us == 0)
+        probe->asked = false;
+    } else if (!probe->asked) {
+        probe_send(probe);
+    }
+}
+
+static void probe_on_own_change(struct pg_pool_listener *listener)
+{
+    struct payment_probe *probe = container_of(listener, struct payment_probe, connection_listener);
+
+    if (pg_pool_usable(probe->connection) == 0)
+        probe->asked = false;
+    else if (!probe->asked)
         probe_send(probe);
 }
 
-void payment_probe_start(struct payment_probe *probe, struct pg_pool *pool, struct pg_lane *lane,
-                         const struct config *config, struct histogram *query_time)
+static enum err probe_connect(struct payment_probe *probe, const struct pg_pool_config *database)
+{
+    char name[CONFIG_TEXT_MAX];
+    struct pg_pool_config config = *database;
+
+    snprintf(name, sizeof(name), "%s" PROBE_APPLICATION_SUFFIX, database->application_name);
+    config.application_name = name;
+    config.conn_count = 1;
+    return pg_pool_create(&probe->connection, probe->reactor, &config,
+                          &PAYMENT_SQL[PAYMENT_SQL_PROBE], 1);
+}
+
+enum err payment_probe_start(struct payment_probe *probe, struct pg_pool *pool,
+                             const struct pg_pool_config *database, const struct config *config,
+                             struct histogram *query_time)
 {
     probe->pool = pool;
-    probe->lane = lane;
+    probe->reactor = pg_pool_reactor(pool);
     probe->query_time = query_time;
     probe->region = config->region;
     probe->interval_us = (uint64_t)config->db_probe_interval_ms * CLOCK_US_PER_MS;
-    probe->member = (struct pg_member){.work = &PAYMENT_PROBE_WORK, .on_done = probe_on_done};
+    probe->query.on_answer = probe_on_answer;
     probe->timer.on_due = probe_on_interval;
     probe->listener.on_change = probe_on_pool_change;
+    probe->connection_listener.on_change = probe_on_own_change;
+    const enum err err = probe_connect(probe, database);
+    if (err != ERR_OK)
+        return err;
     pg_pool_listen(pool, &probe->listener);
-    reactor_timer_set(pg_pool_reactor(pool), &probe->timer,
-                      reactor_now_us(pg_pool_reactor(pool)) + probe->interval_us);
+    pg_pool_listen(probe->connection, &probe->connection_listener);
+    reactor_timer_set(probe->reactor, &probe->timer,
+                      reactor_now_us(probe->reactor) + probe->interval_us);
+    return ERR_OK;
 }
 
 void payment_probe_stop(struct payment_probe *probe)
 {
-    if (probe->pool == NULL)
+    if (probe->connection == NULL)
         return;
     pg_pool_unlisten(probe->pool, &probe->listener);
-    reactor_timer_clear(pg_pool_reactor(probe->pool), &probe->timer);
+    pg_pool_unlisten(probe->connection, &probe->connection_listener);
+    reactor_timer_clear(probe->reactor, &probe->timer);
+    pg_pool_destroy(probe->connection);
+    probe->connection = NULL;
 }
 
 const struct payment_store_health *payment_probe_health(struct payment_probe *probe)

@@ -27,7 +27,7 @@ const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS] = {
     [PAYMENT_SQL_EVAL_BATCH] = STATEMENT("eval_batch", SQL_EVAL_BATCH, EVAL_BATCH_TYPES),
     [PAYMENT_SQL_EVAL_ONE] = STATEMENT("eval_one", SQL_EVAL_ONE, EVAL_ONE_TYPES),
     [PAYMENT_SQL_HOLD_BATCH] = STATEMENT("hold_batch", SQL_HOLD_BATCH, HOLD_TYPES),
-    [PAYMENT_SQL_HOLD_ONE] = STATEMENT("hold_one", SQL_HOLD_ONE, HOLD_TYPES),
+    [PAYMENT_SQL_HOLD_FOLD] = STATEMENT("hold_fold", SQL_HOLD_FOLD, HOLD_TYPES),
     [PAYMENT_SQL_FIND] = STATEMENT("find", SQL_FIND, FIND_TYPES),
     [PAYMENT_SQL_VOID] = STATEMENT("void", SQL_VOID, VOID_TYPES),
     [PAYMENT_SQL_PROBE] = {.name = "probe", .sql = SQL_PROBE},
@@ -148,13 +148,20 @@ static void encode_hold_command(const struct payment_sql_hold *holds, uint32_t c
     pg_array_end(&array);
 }
 
-void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count, bool waits,
+static bool has_repeats(const struct payment_sql_hold *holds, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (holds[i].command->wallet_id == holds[i - 1].command->wallet_id)
+            return true;
+    return false;
+}
+
+void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count,
                              struct span region, struct pg_params *params, struct buf *storage)
 {
     struct pg_array array;
 
-    CHECK(!waits || count == 1);
-    params->statement = waits ? PAYMENT_SQL_HOLD_ONE : PAYMENT_SQL_HOLD_BATCH;
+    params->statement = has_repeats(holds, count) ? PAYMENT_SQL_HOLD_FOLD : PAYMENT_SQL_HOLD_BATCH;
     encode_hold_identity(holds, count, params, storage);
     encode_hold_command(holds, count, params, storage);
     pg_array_begin(&array, params, storage, PG_OID_INT4, count);
@@ -317,12 +324,15 @@ bool payment_sql_decode_find(const struct pg_rows *rows, struct payment_decision
 }
 
 bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
-                             int64_t *balance_minor)
+                             int64_t *balance_minor, int64_t *wallet_id, bool *busy)
 {
     struct span outcome;
 
     if (pg_rows_count(rows) != 1 || !pg_row_bytes(rows, 0, 0, &outcome))
         return false;
+    *busy = span_equal(outcome, SPAN("busy"));
+    if (*busy)
+        return pg_row_int8(rows, 0, 2, wallet_id);
     if (span_equal(outcome, SPAN("not_found"))) {
         *result = PAYMENT_VOID_NOT_FOUND;
         return true;

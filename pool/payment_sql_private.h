@@ -22,13 +22,14 @@ enum payment_sql {
     PAYMENT_SQL_EVAL_BATCH,
     PAYMENT_SQL_EVAL_ONE,
     PAYMENT_SQL_HOLD_BATCH,
-    PAYMENT_SQL_HOLD_ONE,
+    PAYMENT_SQL_HOLD_FOLD,
     PAYMENT_SQL_FIND,
     PAYMENT_SQL_VOID,
     PAYMENT_SQL_PROBE,
 };
 enum {
     PAYMENT_SQL_STATEMENTS = PAYMENT_SQL_PROBE + 1,
+    PAYMENT_SQL_OF_CALLERS = PAYMENT_SQL_PROBE, /* the first ones: all but the probe's */
     PAYMENT_SQL_TEXT_MAX = 64,
     PAYMENT_SQL_REGION_MAX = CONFIG_TEXT_MAX - 1,
 };
@@ -70,9 +71,8 @@ struct payment_sql_hold {
     int32_t elapsed_us; /* of the request so far: part of the recorded processing time */
     int32_t budget_us;  /* what is left: later than that nothing moves */
 };
-/* waits: the statement that waits for a locked wallet (one hold); else locked ones come back busy.
- */
-void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count, bool waits,
+/* Those of one wallet are neighbours, in order of arrival, and are decided one after another. */
+void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count,
                              struct span region, struct pg_params *params, struct buf *storage);
 void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id,
                              struct pg_params *params, struct buf *storage);
@@ -90,8 +90,9 @@ MUST_USE bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
                                       struct payment_decision *decision, bool *busy);
 MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, struct payment_decision *decision,
                                       bool *voided);
+/* *busy: the wallet *wallet_id was locked, nothing else is set. */
 MUST_USE bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
-                                      int64_t *balance_minor);
+                                      int64_t *balance_minor, int64_t *wallet_id, bool *busy);
 
 struct payment_probe_row {
     char region[PAYMENT_SQL_TEXT_MAX * 4], isolation[PAYMENT_SQL_TEXT_MAX];

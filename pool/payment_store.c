@@ -1,28 +1,28 @@
 #include "pool/payment_store.h"
 
 #include "core/clock.h"
+#include "core/log.h"
+#include "core/secret.h"
 #include "pool/payment_inflight_private.h"
 #include "pool/payment_probe_private.h"
 #include "pool/payment_sql_private.h"
-#include "pool/pg_array_private.h"
+#include "pool/payment_work_private.h"
+#include "pool/pg_share.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    EVALUATE_TRACKS = 2,
-    HOLD_TRACKS = 2,
-    SINGLE_TRACKS = 2,
-};
-
-enum lane_index { LANE_EVALUATE, LANE_HOLD, LANE_SINGLE };
-enum { LANES = LANE_SINGLE + 1 };
+/* In the order in which they go first between equals. */
+enum lane_index { LANE_HOLD, LANE_STEP, LANE_READ, LANE_EVALUATE };
+enum { LANES = LANE_EVALUATE + 1 };
 
 /* What db_query_duration_seconds tells apart: the kinds, and the probe. */
 enum { QUERY_PROBE = PAYMENT_OP_KINDS, QUERIES };
 
 struct payment_store {
-    struct pg_pool *pool;
+    struct pg_share *share;
+    struct pg_shards *wallets;   /* of what writes: one statement at a time for each */
+    struct pg_shards *evaluated; /* of what only reads them */
     struct pg_lane *lanes[LANES];
     char region[CONFIG_TEXT_MAX];
 
@@ -31,161 +31,15 @@ struct payment_store {
     struct histogram query_time[QUERIES];
 };
 
+struct span payment_store_region(const struct payment_store *store)
+{
+    return span_of(store->region);
+}
+
 static struct payment_op *op_of(const struct pg_member *member)
 {
     return container_of((struct pg_member *)(uintptr_t)member, struct payment_op, member);
 }
-
-/* ---- evaluate ---- */
-
-static struct span region_of(const struct payment_op *op)
-{
-    return span_of(op->store->region);
-}
-
-static void evaluate_encode(struct pg_member *const *members, uint32_t count,
-                            struct pg_params *params, struct buf *storage, bool alone)
-{
-    (void)alone; /* it never waits for a lock, so alone and together are the same */
-    const struct payment_command *commands[PG_BATCH_MAX];
-
-    for (uint32_t i = 0; i < count; i++)
-        commands[i] = &op_of(members[i])->command;
-    payment_sql_encode_evaluate(commands, count, region_of(op_of(members[0])), params, storage);
-}
-
-static void evaluate_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
-        uint32_t n;
-        if (!payment_sql_row_number(rows, row, count, &n) || members[n] == NULL)
-            continue;
-        struct payment_op *op = op_of(members[n]);
-        if (payment_sql_decode_evaluate(rows, row, &op->decision)) {
-            op->decision.command = op->command;
-            members[n]->verdict = PG_VERDICT_DONE;
-        }
-    }
-}
-
-static const struct pg_work WORK_EVALUATE = {
-    .name = "eval",
-    .read_only = true,
-    .member_bytes_max = PAYMENT_SQL_EVALUATE_BYTES_MAX,
-    .encode = evaluate_encode,
-    .decode = evaluate_decode,
-};
-
-/* ---- hold ---- */
-
-static struct payment_sql_hold hold_of(const struct payment_op *op, uint64_t now_us)
-{
-    const uint64_t left_us = op->due_us > now_us ? op->due_us - now_us : 0;
-
-    return (struct payment_sql_hold){
-        .txn_id = op->txn_id,
-        .client_id = op->client_id,
-        .key = {op->key, op->key_len},
-        .fingerprint = &op->fingerprint,
-        .command = &op->command,
-        .elapsed_us = (int32_t)(now_us - op->started_us),
-        .budget_us = left_us > INT32_MAX ? INT32_MAX : (int32_t)left_us,
-    };
-}
-
-static void hold_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
-                        struct buf *storage, bool alone)
-{
-    struct payment_sql_hold holds[PG_BATCH_MAX];
-    const uint64_t now_us = clock_mono_us();
-
-    for (uint32_t i = 0; i < count; i++)
-        holds[i] = hold_of(op_of(members[i]), now_us);
-    payment_sql_encode_hold(holds, count, alone, region_of(op_of(members[0])), params, storage);
-}
-
-static void hold_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
-        uint32_t n;
-        bool busy;
-        if (!payment_sql_row_number(rows, row, count, &n) || members[n] == NULL)
-            continue;
-        if (payment_sql_decode_hold(rows, row, &op_of(members[n])->decision, &busy))
-            members[n]->verdict = busy ? PG_VERDICT_BUSY : PG_VERDICT_DONE;
-    }
-}
-
-/* Two holds of one wallet cannot share a statement: the second must see what the first left. Keys
- * differ by construction: a (client, key) in flight is refused at submit. */
-static bool hold_compatible(const struct pg_member *a, const struct pg_member *b)
-{
-    return a->shard != b->shard;
-}
-
-static const struct pg_work WORK_HOLD = {
-    .name = "hold",
-    .member_bytes_max = PAYMENT_SQL_HOLD_BYTES_MAX,
-    .encode = hold_encode,
-    .decode = hold_decode,
-    .compatible = hold_compatible,
-};
-
-/* ---- find and void ---- */
-
-static void find_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
-                        struct buf *storage, bool alone)
-{
-    (void)alone;
-    CHECK(count == 1);
-    const struct payment_op *op = op_of(members[0]);
-    payment_sql_encode_find(&op->txn_id, op->client_id, params, storage);
-}
-
-static void find_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    CHECK(count == 1);
-    if (members[0] == NULL)
-        return;
-    struct payment_op *op = op_of(members[0]);
-    op->found = pg_rows_count(rows) == 1;
-    if (!op->found || payment_sql_decode_find(rows, &op->decision, &op->voided))
-        members[0]->verdict = PG_VERDICT_DONE;
-}
-
-static const struct pg_work WORK_FIND = {
-    .name = "find",
-    .read_only = true,
-    .member_bytes_max = PAYMENT_SQL_FIND_BYTES_MAX,
-    .encode = find_encode,
-    .decode = find_decode,
-};
-
-static void void_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
-                        struct buf *storage, bool alone)
-{
-    (void)alone;
-    CHECK(count == 1);
-    const struct payment_op *op = op_of(members[0]);
-    payment_sql_encode_void(&op->txn_id, &op->pending_id, op->client_id, params, storage);
-}
-
-static void void_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    CHECK(count == 1);
-    if (members[0] == NULL)
-        return;
-    struct payment_op *op = op_of(members[0]);
-    if (payment_sql_decode_void(rows, &op->void_result, &op->void_balance_minor))
-        members[0]->verdict = PG_VERDICT_DONE;
-}
-
-static const struct pg_work WORK_VOID = {
-    .name = "void",
-    .member_bytes_max = PAYMENT_SQL_VOID_BYTES_MAX,
-    .encode = void_encode,
-    .decode = void_decode,
-};
 
 /* ---- the kinds ---- */
 
@@ -193,86 +47,129 @@ static const struct pg_work WORK_VOID = {
 static const struct payment_kind {
     const struct pg_work *work; /* whether it writes; the label of db_query_duration_seconds */
     enum lane_index lane;
+    bool has_wallet; /* known before the database is asked */
     bool claims_key; /* one of its (client, key) at a time */
 } KINDS[PAYMENT_OP_KINDS] = {
-    [PAYMENT_OP_EVALUATE] = {.work = &WORK_EVALUATE, .lane = LANE_EVALUATE},
-    [PAYMENT_OP_HOLD] = {.work = &WORK_HOLD, .lane = LANE_HOLD, .claims_key = true},
-    [PAYMENT_OP_VOID] = {.work = &WORK_VOID, .lane = LANE_SINGLE},
-    [PAYMENT_OP_FIND] = {.work = &WORK_FIND, .lane = LANE_SINGLE},
+    [PAYMENT_OP_EVALUATE] = {.work = &PAYMENT_WORK_EVALUATE,
+                             .lane = LANE_EVALUATE,
+                             .has_wallet = true},
+    [PAYMENT_OP_HOLD] = {.work = &PAYMENT_WORK_HOLD,
+                         .lane = LANE_HOLD,
+                         .has_wallet = true,
+                         .claims_key = true},
+    [PAYMENT_OP_VOID] = {.work = &PAYMENT_WORK_VOID, .lane = LANE_STEP},
+    [PAYMENT_OP_FIND] = {.work = &PAYMENT_WORK_FIND, .lane = LANE_READ},
 };
 
 /* ---- the store ---- */
 
-/* The single lane meets them all: it retries what the others could not do, and probes. */
-static uint8_t works_of_lane(enum lane_index lane, const struct pg_work *works[QUERIES])
+static uint8_t works_of_lane(enum lane_index lane, const struct pg_work *works[PAYMENT_OP_KINDS])
 {
     uint8_t count = 0;
 
     for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++)
-        if (KINDS[kind].lane == lane || lane == LANE_SINGLE)
+        if (KINDS[kind].lane == lane)
             works[count++] = KINDS[kind].work;
-    if (lane == LANE_SINGLE)
-        works[count++] = &PAYMENT_PROBE_WORK;
     return count;
 }
 
-static enum err lane_create(struct payment_store *store, enum lane_index lane,
-                            struct pg_lane_config config)
-{
-    const struct pg_work *works[QUERIES];
+/* Holds and steps before reads, reads before evaluates: who moves money waits least. */
+static const struct pg_lane_config LANE_CONFIGS[LANES] = {
+    [LANE_HOLD] = {.name = "hold", .exclusive = true, .tracks = 2, .weight = 4, .reserved = 1},
+    [LANE_STEP] = {.name = "step", .exclusive = true, .tracks = 2, .weight = 4, .reserved = 1},
+    [LANE_READ] = {.name = "read", .tracks = 2, .weight = 2, .reserved = 1},
+    [LANE_EVALUATE] = {.name = "evaluate", .tracks = 2, .weight = 2, .reserved = 1},
+};
 
-    config.works = works;
-    config.work_count = works_of_lane(lane, works);
-    return pg_lane_create(&store->lanes[lane], store->pool, &config);
+static enum err lane_create(struct payment_store *store, struct pg_pool *pool,
+                            enum lane_index index, const struct config *config)
+{
+    const struct pg_work *works[PAYMENT_OP_KINDS];
+    struct pg_lane_config lane = LANE_CONFIGS[index];
+    const bool coalesces = index == LANE_HOLD || index == LANE_EVALUATE;
+
+    lane.works = works;
+    lane.work_count = works_of_lane(index, works);
+    lane.share = store->share;
+    lane.shards = lane.exclusive ? store->wallets : store->evaluated;
+    lane.batch_max = coalesces ? (uint8_t)config->lane_batch_max : 1;
+    lane.queue_max = config->lane_queue_max;
+    lane.shard_max = config->lane_wallet_max;
+    lane.queue_wait_max_us = config->queue_wait_max_ms * CLOCK_US_PER_MS;
+    lane.lock_wait_max_us = config->lock_timeout_ms * CLOCK_US_PER_MS;
+    return pg_lane_create(&store->lanes[index], pool, &lane);
 }
 
-static enum err lanes_create(struct payment_store *store, const struct config *config)
+/* A wallet's number is no log line's business; its tag lets lines about one wallet be found. */
+static void on_poison(void *owner, uint64_t wallet_id, bool poisoned, const char *sqlstate)
 {
-    const uint32_t queue_wait_us = config->queue_wait_max_ms * CLOCK_US_PER_MS;
-    const struct pg_lane_config single = {.name = "single",
-                                          .tracks = SINGLE_TRACKS,
-                                          .batch_max = 1,
-                                          .alone = true,
-                                          .queue_max = config->lane_queue_max,
-                                          .queue_wait_max_us = queue_wait_us};
-    enum err err = lane_create(store, LANE_SINGLE, single);
-    if (err != ERR_OK)
-        return err;
+    uint8_t tag[SECRET_TAG_BYTES];
+    char hex[2 * SECRET_TAG_BYTES];
+    struct buf text;
 
-    const struct pg_lane_config evaluate = {.name = "evaluate",
-                                            .tracks = EVALUATE_TRACKS,
-                                            .batch_max = (uint8_t)config->lane_batch_max,
-                                            .queue_max = config->lane_queue_max,
-                                            .queue_wait_max_us = queue_wait_us,
-                                            .retry = store->lanes[LANE_SINGLE]};
-    err = lane_create(store, LANE_EVALUATE, evaluate);
-    if (err != ERR_OK)
-        return err;
+    (void)owner;
+    secret_tag((struct span){(const char *)&wallet_id, sizeof(wallet_id)}, tag);
+    buf_init(&text, hex, sizeof(hex));
+    buf_add_hex(&text, tag, sizeof(tag));
+    log_audit(poisoned ? "wallet_poisoned" : "wallet_recovered",
+              LOG_SPAN("wallet.tag", buf_span(&text)), LOG_TEXT("sqlstate", sqlstate));
+}
 
-    struct pg_lane_config hold = evaluate;
-    hold.name = "hold";
-    hold.tracks = HOLD_TRACKS;
-    hold.sharded = true;
-    return lane_create(store, LANE_HOLD, hold);
+static enum err lanes_create(struct payment_store *store, struct pg_pool *pool,
+                             const struct config *config, uint32_t op_max)
+{
+    const struct pg_shards_config shards = {
+        .member_max = op_max,
+        .poison_hold_us = (uint64_t)config->poison_hold_s * CLOCK_US_PER_S,
+        .on_poison = on_poison,
+    };
+    enum err err = pg_share_create(&store->share, pool);
+    if (err == ERR_OK)
+        err = pg_shards_create(&store->wallets, pg_pool_reactor(pool), &shards);
+    if (err == ERR_OK)
+        err = pg_shards_create(&store->evaluated, pg_pool_reactor(pool), &shards);
+    for (int lane = 0; err == ERR_OK && lane < LANES; lane++)
+        err = lane_create(store, pool, (enum lane_index)lane, config);
+    return err;
 }
 
 enum err payment_store_create(struct payment_store **store, struct pg_pool *pool,
-                              const struct config *config, uint32_t op_max)
+                              const struct pg_pool_config *database, const struct config *config,
+                              uint32_t op_max)
 {
     struct payment_store *made = calloc(1, sizeof(*made));
 
     if (made == NULL)
         return ERR_SYSTEM;
-    made->pool = pool;
     memcpy(made->region, config->region, sizeof(made->region));
-    if (!payment_inflight_create(&made->inflight, op_max) || lanes_create(made, config) != ERR_OK) {
+    enum err err = payment_inflight_create(&made->inflight, op_max) ? ERR_OK : ERR_SYSTEM;
+    if (err == ERR_OK)
+        err = lanes_create(made, pool, config, op_max);
+    if (err == ERR_OK)
+        err = payment_probe_start(&made->probe, pool, database, config,
+                                  &made->query_time[QUERY_PROBE]);
+    if (err != ERR_OK) {
         payment_store_destroy(made);
-        return ERR_SYSTEM;
+        return err;
     }
-    payment_probe_start(&made->probe, pool, made->lanes[LANE_SINGLE], config,
-                        &made->query_time[QUERY_PROBE]);
     *store = made;
     return ERR_OK;
+}
+
+void payment_store_stop(struct payment_store *store)
+{
+    payment_probe_stop(&store->probe);
+}
+
+enum pg_reload payment_store_reload(struct payment_store *store, struct buf *why)
+{
+    struct buf unheard;
+    char storage[1];
+
+    buf_init(&unheard, storage, sizeof(storage));
+    if (store->probe.connection != NULL) /* the same file, the same finding */
+        (void)pg_pool_reload(store->probe.connection, &unheard);
+    return pg_pool_reload(store->probe.pool, why);
 }
 
 void payment_store_destroy(struct payment_store *store)
@@ -282,13 +179,16 @@ void payment_store_destroy(struct payment_store *store)
     payment_probe_stop(&store->probe);
     for (uint32_t i = 0; i < LANES; i++)
         pg_lane_destroy(store->lanes[i]);
+    pg_shards_destroy(store->evaluated);
+    pg_shards_destroy(store->wallets);
+    pg_share_destroy(store->share);
     payment_inflight_destroy(&store->inflight);
     free(store);
 }
 
 const struct pg_statement *payment_store_statements(uint8_t *count)
 {
-    *count = PAYMENT_SQL_STATEMENTS;
+    *count = PAYMENT_SQL_OF_CALLERS;
     return PAYMENT_SQL;
 }
 
@@ -311,10 +211,25 @@ static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
     struct payment_store *store = op->store;
 
     payment_inflight_release(&store->inflight, op);
+    if (outcome == PG_LOCKED && KINDS[op->kind].claims_key)
+        payment_inflight_note_elsewhere(&store->inflight, op, member->answered_us);
+    else if (outcome == PG_LOCKED) /* it has no key: a whole table is locked */
+        outcome = PG_TIMED_OUT;
     op_note_how(op);
     if (member->sent_us != 0)
         histogram_record(&store->query_time[op->kind], member->answered_us - member->sent_us);
     op->on_done(op, outcome);
+}
+
+/* False: the pair is being worked on, here or in another session. */
+static bool claim_key(struct payment_store *store, struct payment_op *op)
+{
+    const enum payment_pair pair = payment_inflight_pair(&store->inflight, op, clock_mono_us());
+
+    if (pair == PAYMENT_PAIR_BUSY || !payment_inflight_claim(&store->inflight, op))
+        return false;
+    op->member.alone = pair == PAYMENT_PAIR_ALONE;
+    return true;
 }
 
 enum err payment_store_submit(struct payment_store *store, struct payment_op *op)
@@ -326,12 +241,13 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
     op->queue_us = op->db_us = 0;
     op->sqlstate[0] = '\0';
     op->member.work = kind->work;
-    op->member.shard = (uint64_t)op->command.wallet_id;
+    op->member.shard = kind->has_wallet ? (uint64_t)op->command.wallet_id : 0;
     op->member.due_us = op->due_us;
     op->member.on_done = op_on_done;
     op->member.state = PG_MEMBER_NEW;
+    op->member.alone = false;
 
-    if (kind->claims_key && !payment_inflight_claim(&store->inflight, op))
+    if (kind->claims_key && !claim_key(store, op))
         return ERR_CONFLICT;
     const enum err err = pg_lane_submit(store->lanes[kind->lane], &op->member);
     if (err != ERR_OK)
@@ -384,6 +300,16 @@ const struct histogram *payment_store_query_time(const struct payment_store *sto
 {
     if (index >= QUERIES)
         return NULL;
-    *name = index == QUERY_PROBE ? PAYMENT_PROBE_WORK.name : KINDS[index].work->name;
+    *name = index == QUERY_PROBE ? "probe" : KINDS[index].work->name;
     return &store->query_time[index];
+}
+
+const struct pg_shards *payment_store_wallets(const struct payment_store *store)
+{
+    return store->wallets;
+}
+
+const struct pg_shards *payment_store_evaluated_wallets(const struct payment_store *store)
+{
+    return store->evaluated;
 }

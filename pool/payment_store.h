@@ -2,8 +2,9 @@
  * payment_store: the payment statements. Command <-> parameters, row -> decision. No libpq type
  * crosses this header.
  *
- * Owns the three lanes (evaluate, hold, single), the set of (client, key) pairs in flight, and the
- * background probe that measures latency and reads pay.region.
+ * Owns the four lanes (hold, step, read, evaluate) and what they share, the set of (client, key)
+ * pairs in flight, and the background probe that measures latency and reads pay.region on a
+ * connection of its own.
  */
 #ifndef POOL_PAYMENT_STORE_H
 #define POOL_PAYMENT_STORE_H
@@ -11,6 +12,7 @@
 #include "core/config.h"
 #include "core/payment.h"
 #include "pool/pg_lane.h"
+#include "pool/pg_shards.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,8 +70,14 @@ struct payment_store_health {
     struct payment_command reference; /* the region's reference wallet and purchase */
 };
 
+/* database: what the pool was made with, for the probe's own connection. */
 MUST_USE enum err payment_store_create(struct payment_store **store, struct pg_pool *pool,
+                                       const struct pg_pool_config *database,
                                        const struct config *config, uint32_t op_max);
+/* Ends the probe and its connection; what is in the lanes goes on. */
+void payment_store_stop(struct payment_store *store);
+/* Reads the database URL's file again, for the pool and for the probe (pg_pool_reload). */
+enum pg_reload payment_store_reload(struct payment_store *store, struct buf *why);
 void payment_store_destroy(struct payment_store *store);
 /* The prepared statements to create the pool with. */
 const struct pg_statement *payment_store_statements(uint8_t *count);
@@ -85,6 +93,10 @@ bool payment_store_ready(struct payment_store *store);       /* all of health */
 bool payment_store_quiet(const struct payment_store *store); /* nothing of ours in flight */
 uint32_t payment_store_lane_count(void);
 const struct pg_lane *payment_store_lane(const struct payment_store *store, uint32_t index);
+/* What is known of the wallets that holds and voids go to. */
+const struct pg_shards *payment_store_wallets(const struct payment_store *store);
+/* Of those that evaluates ask about. */
+const struct pg_shards *payment_store_evaluated_wallets(const struct payment_store *store);
 /* Per statement kind, for db_query_duration_seconds{query=...}; NULL past the end. */
 const struct histogram *payment_store_query_time(const struct payment_store *store, uint32_t index,
                                                  const char **name);

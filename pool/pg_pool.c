@@ -266,7 +266,8 @@ void pg_pool_drain(struct pg_pool *pool)
 void pg_pool_new_epoch(struct pg_pool *pool)
 {
     pool->epoch++;
-    log_info("pg_pool_epoch", LOG_U64("epoch", pool->epoch));
+    log_info("pg_pool_epoch", LOG_TEXT("db.application_name", pool->application_name),
+             LOG_U64("epoch", pool->epoch));
     pg_connector_wake(pool);
 }
 

@@ -1,90 +1,205 @@
-/* Part of pg_lane (see pg_lane_private.h): the line of waiting members: joining, expiry, and what
- * becomes of a member that left its track. */
-#include "core/log.h"
+/* A lane's line (pg_lane): who waits, for how long, and who goes again. */
 #include "pool/pg_lane_private.h"
 
-#include <string.h>
-
 /* Admission promises a wait of at most queue_wait_max by an estimate. A member is ended for waiting
- * only at twice that: ending at the limit itself would throw away those who are about to be sent.
- */
+ * only at twice that: ending at the limit itself would throw away those who are about to be
+ * sent. */
 enum { EXPIRES_AFTER_WAITS = 2 };
-
-static struct list *line_of(struct pg_lane *lane, uint64_t shard)
-{
-    return &lane->tracks[lane->config.sharded ? shard % lane->config.tracks : 0].queue;
-}
-
-struct list *pg_queue_of_track(struct pg_track *track)
-{
-    return track->lane->config.sharded ? &track->queue : &track->lane->tracks[0].queue;
-}
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static uint64_t member_expires_us(const struct pg_lane *lane, const struct pg_member *member)
+static uint64_t member_expires_us(const struct pg_member *member)
 {
-    const uint64_t longest_us = (uint64_t)EXPIRES_AFTER_WAITS * lane->config.queue_wait_max_us;
-    return earlier(member->due_us, member->queued_us + longest_us);
+    const struct pg_lane_config *config = &member->lane->config;
+
+    if (member->busy_since_us != 0)
+        return earlier(member->due_us, member->busy_since_us + config->lock_wait_max_us);
+    return earlier(member->due_us,
+                   member->queued_us + (uint64_t)EXPIRES_AFTER_WAITS * config->queue_wait_max_us);
 }
 
-/* One timer for the whole line: it is set to the earliest expiry seen, and a sweep finds the next.
- */
+/* One timer for the whole line: it is set to the earliest expiry seen, and a sweep finds the
+ * next. */
 static void expiry_arm(struct pg_lane *lane, uint64_t expires_us)
 {
     if (!reactor_timer_is_set(&lane->expiry_timer) || expires_us < lane->expiry_timer.due_us)
         reactor_timer_set(lane->reactor, &lane->expiry_timer, expires_us);
 }
 
-void pg_queue_wait(struct pg_lane *lane, struct pg_member *member)
+/* Which shard's line a new member joins; NULL: the lane's own. */
+static struct pg_shard *shard_for(struct pg_lane *lane, const struct pg_member *member)
 {
-    member->lane = lane;
+    if (member->shard == 0)
+        return NULL;
+    if (lane->config.exclusive)
+        return pg_shard_get(lane->config.shards, member->shard);
+    if (!pg_shards_has_suspects(lane->config.shards))
+        return NULL;
+    struct pg_shard *shard = pg_shard_find(lane->config.shards, member->shard);
+    return shard != NULL && shard->alone ? shard : NULL;
+}
+
+static void wait_in(struct pg_lane *lane, struct pg_member *member, struct pg_shard *shard,
+                    bool first)
+{
     member->state = PG_MEMBER_WAITING;
     member->verdict = PG_VERDICT_NONE;
-    list_push_back(line_of(lane, member->shard), &member->node);
-    lane->waiting++;
-    expiry_arm(lane, member_expires_us(lane, member));
+    member->entry = shard;
+    if (shard == NULL) {
+        list_push_back(&lane->line, &member->node);
+    } else {
+        list_push_back(&lane->in_shards, &member->node);
+        if (first)
+            list_push_front(&shard->waiting, &member->shard_node);
+        else
+            list_push_back(&shard->waiting, &member->shard_node);
+        pg_shard_settle(shard);
+    }
+    expiry_arm(lane, member_expires_us(member));
+}
+
+void pg_queue_join(struct pg_lane *lane, struct pg_member *member)
+{
+    wait_in(lane, member, shard_for(lane, member), false);
+}
+
+void pg_queue_join_again(struct pg_lane *lane, struct pg_member *member)
+{
+    struct pg_shard *shard = pg_shard_get(lane->config.shards, member->shard);
+    CHECK(shard != NULL); /* the book holds more entries than there are members */
+    wait_in(lane, member, shard, true);
 }
 
 void pg_queue_leave(struct pg_member *member)
 {
     struct pg_lane *lane = member->lane;
 
+    if (member->state == PG_MEMBER_RETRYING) {
+        list_remove(&lane->retrying, &member->node);
+        return;
+    }
     CHECK(member->state == PG_MEMBER_WAITING);
-    list_remove(line_of(lane, member->shard), &member->node);
-    CHECK(lane->waiting > 0);
-    lane->waiting--;
+    if (member->entry == NULL) {
+        list_remove(&lane->line, &member->node);
+        return;
+    }
+    list_remove(&lane->in_shards, &member->node);
+    list_remove(&member->entry->waiting, &member->shard_node);
 }
 
-void pg_queue_leave_unsent(struct pg_member *member, struct list *ending)
+void pg_queue_retry(struct pg_lane *lane, struct pg_member *member, uint32_t bundle)
 {
+    member->state = PG_MEMBER_RETRYING;
+    member->verdict = PG_VERDICT_NONE;
+    member->bundle = bundle;
+    list_push_front(&lane->retrying, &member->node);
+    expiry_arm(lane, member->due_us);
+}
+
+void pg_queue_rejoin(struct pg_shard *shard)
+{
+    struct list_node *next;
+
+    for (struct list_node *node = list_first(&shard->waiting); node != NULL; node = next) {
+        next = list_next(&shard->waiting, node);
+        struct pg_member *member = pg_member_of_shard(node);
+        if (member->lane->config.exclusive)
+            continue;
+        pg_queue_leave(member);
+        member->entry = NULL;
+        list_push_back(&member->lane->line, &member->node);
+    }
+}
+
+void pg_shard_member_out(struct pg_shard *shard)
+{
+    if (shard == NULL)
+        return;
+    if (shard->out++ == 0)
+        shard->sent_us = pg_shards_now_us(shard->book);
+}
+
+void pg_shard_member_back(struct pg_shard *shard)
+{
+    if (shard == NULL)
+        return;
+    CHECK(shard->out > 0);
+    if (--shard->out == 0)
+        pg_shard_settle(shard);
+}
+
+struct list *pg_lane_ready_list(const struct pg_shard *shard)
+{
+    const struct pg_member *first = pg_member_of_shard(list_first(&shard->waiting));
+    struct pg_lane *lane = first->lane;
+    return shard->alone || first->alone ? &lane->ready_alone : &lane->ready;
+}
+
+void pg_queue_leave_unsent(struct pg_member *member, struct list *ending, enum pg_outcome outcome)
+{
+    struct pg_shard *shard = member->entry;
+    const bool was_out = member->state == PG_MEMBER_RETRYING;
+
     pg_queue_leave(member);
+    member->entry = NULL;
     member->state = PG_MEMBER_ENDING;
+    member->outcome = outcome;
     list_push_back(ending, &member->node);
+    if (shard != NULL && was_out)
+        pg_shard_member_back(shard);
+    else if (shard != NULL)
+        pg_shard_settle(shard);
 }
 
-void pg_member_done(struct pg_member *member, enum pg_outcome outcome)
+void pg_queue_end_later(struct pg_member *member, enum pg_outcome outcome, struct list *ending)
 {
-    struct pg_lane *lane = member->lane;
-
-    CHECK(member->state == PG_MEMBER_ENDING || member->state == PG_MEMBER_SENT);
-    member->state = PG_MEMBER_DONE;
-    member->lane = NULL;
-    member->answered_us = reactor_now_us(lane->reactor);
-    if (outcome == PG_EXPIRED)
-        lane->stats.expired_total++;
-    if (outcome == PG_UNKNOWN)
-        lane->stats.unknown_total++;
-    member->on_done(member, outcome);
+    member->state = PG_MEMBER_ENDING;
+    member->outcome = outcome;
+    list_push_front(ending, &member->node);
 }
 
-void pg_queue_end(struct list *ending, enum pg_outcome outcome)
+void pg_queue_end(struct pg_lane *lane, struct list *ending)
 {
-    for (struct list_node *node; (node = list_pop_front(ending)) != NULL;)
-        pg_member_done(pg_member_of(node), outcome);
+    for (struct list_node *node; (node = list_pop_front(ending)) != NULL;) {
+        struct pg_member *member = pg_member_of(node);
+        CHECK(member->state == PG_MEMBER_ENDING);
+        member->state = PG_MEMBER_DONE;
+        member->answered_us = reactor_now_us(lane->reactor);
+        lane->stats.expired_total += member->outcome == PG_EXPIRED;
+        lane->stats.unknown_total += member->outcome == PG_UNKNOWN;
+        member->on_done(member, member->outcome);
+    }
+}
+
+/* What the lane knows of a member whose time in the line is over. */
+static enum pg_outcome outcome_of_waiting(const struct pg_member *member)
+{
+    return member->busy_since_us != 0 || member->state == PG_MEMBER_RETRYING ? PG_TIMED_OUT
+                                                                             : PG_EXPIRED;
+}
+
+static uint64_t sweep_list(struct list *list, bool all, enum pg_outcome outcome, uint64_t now_us,
+                           struct list *ending)
+{
+    uint64_t next_us = UINT64_MAX;
+    struct list_node *next;
+
+    for (struct list_node *node = list_first(list); node != NULL; node = next) {
+        next = list_next(list, node);
+        struct pg_member *member = pg_member_of(node);
+        const uint64_t expires_us =
+            member->state == PG_MEMBER_RETRYING ? member->due_us : member_expires_us(member);
+        if (all)
+            pg_queue_leave_unsent(member, ending, outcome);
+        else if (expires_us <= now_us)
+            pg_queue_leave_unsent(member, ending, outcome_of_waiting(member));
+        else
+            next_us = earlier(next_us, expires_us);
+    }
+    return next_us;
 }
 
 /* Owners are told after the line is settled, since they may submit again. */
@@ -92,137 +207,19 @@ void pg_queue_sweep(struct pg_lane *lane, bool all, enum pg_outcome outcome)
 {
     const uint64_t now_us = reactor_now_us(lane->reactor);
     struct list ending;
-    uint64_t next_us = UINT64_MAX;
 
     list_init(&ending);
-    for (uint8_t i = 0; i < lane->config.tracks; i++) {
-        struct list *queue = &lane->tracks[i].queue;
-        struct list_node *next;
-        for (struct list_node *node = list_first(queue); node != NULL; node = next) {
-            next = list_next(queue, node);
-            struct pg_member *member = pg_member_of(node);
-            const uint64_t expires_us = member_expires_us(lane, member);
-            if (all || expires_us <= now_us)
-                pg_queue_leave_unsent(member, &ending);
-            else
-                next_us = earlier(next_us, expires_us);
-        }
-    }
+    uint64_t next_us = sweep_list(&lane->line, all, outcome, now_us, &ending);
+    next_us = earlier(next_us, sweep_list(&lane->in_shards, all, outcome, now_us, &ending));
+    next_us = earlier(next_us, sweep_list(&lane->retrying, all, outcome, now_us, &ending));
     if (next_us == UINT64_MAX)
         reactor_timer_clear(lane->reactor, &lane->expiry_timer);
     else
         reactor_timer_set(lane->reactor, &lane->expiry_timer, next_us);
-    pg_queue_end(&ending, outcome);
+    pg_queue_end(lane, &ending);
 }
 
 void pg_queue_on_expiry(struct reactor_timer *timer)
 {
     pg_queue_sweep(container_of(timer, struct pg_lane, expiry_timer), false, PG_EXPIRED);
-}
-
-/* ---- retry of one ---- */
-
-static bool sqlstate_is(const struct pg_member *member, const char *sqlstate)
-{
-    return memcmp(member->sqlstate, sqlstate, PG_SQLSTATE_LEN) == 0;
-}
-
-/* The server did not run it: the plan or the prepared statement was stale on that connection. */
-static bool member_was_not_run(const struct pg_member *member)
-{
-    return sqlstate_is(member, "26000") || sqlstate_is(member, "0A000");
-}
-
-static enum pg_outcome outcome_of_error(const struct pg_member *member)
-{
-    /* statement_timeout and lock_timeout: the transaction is rolled back, nothing moved. */
-    if (sqlstate_is(member, "57014") || sqlstate_is(member, "55P03"))
-        return PG_TIMED_OUT;
-    return PG_FAILED;
-}
-
-/* Puts a member that left its track into the retry lane's line. False: it may not, there is no
- * room, or less time is left than the failed attempt took: then an honest answer now is worth more
- * than a second try. */
-static bool member_retry(struct pg_member *member, uint8_t tries_max)
-{
-    struct pg_lane *lane = member->lane;
-    struct pg_lane *retry = lane->config.retry != NULL ? lane->config.retry : lane;
-    const uint64_t now_us = reactor_now_us(lane->reactor);
-
-    if (member->tries >= tries_max || now_us >= member->due_us)
-        return false;
-    if (member->due_us - now_us < now_us - member->sent_us)
-        return false;
-    if (retry->waiting >= retry->config.queue_max || pg_pool_usable(retry->pool) == 0)
-        return false;
-
-    member->tries++;
-    member->queued_us = now_us;
-    lane->stats.retries_total++;
-    pg_queue_wait(retry, member);
-    reactor_wake(retry->reactor); /* its hook may have run already in this turn */
-    return true;
-}
-
-/* Every connection may have lost its statements (DISCARD ALL, a schema change), and each failure
- * mends the one it met. */
-static uint8_t tries_not_run_max(const struct pg_lane *lane)
-{
-    return (uint8_t)(pg_pool_size(lane->pool) + 1);
-}
-
-static void member_end_error(struct pg_member *member)
-{
-    const struct pg_lane *lane = member->lane;
-    const uint8_t tries_max = member_was_not_run(member)   ? tries_not_run_max(lane)
-                              : lane->config.retry != NULL ? 1
-                                                           : 0;
-
-    if (!member_retry(member, tries_max))
-        pg_member_done(member, outcome_of_error(member));
-}
-
-static void member_end_lost(struct pg_member *member)
-{
-    if (member->work->read_only && member_retry(member, 1))
-        return;
-    pg_member_done(member, member->work->read_only ? PG_UNAVAILABLE : PG_UNKNOWN);
-}
-
-static void member_end_rows(struct pg_member *member)
-{
-    switch (member->verdict) {
-    case PG_VERDICT_DONE:
-        pg_member_done(member, PG_DONE);
-        return;
-    case PG_VERDICT_BUSY:
-        /* Its wallet is locked elsewhere and nothing was written: alone it may wait for the lock.
-         */
-        if (!member_retry(member, tries_not_run_max(member->lane)))
-            pg_member_done(member, PG_EXPIRED);
-        return;
-    case PG_VERDICT_NONE:
-        log_error("pg_lane_no_answer", LOG_TEXT("lane", member->lane->config.name),
-                  LOG_TEXT("work", member->work->name));
-        pg_member_done(member, PG_FAILED);
-        return;
-    }
-    UNREACHABLE();
-}
-
-void pg_member_answer(struct pg_member *member, enum pg_answer_kind kind)
-{
-    switch (kind) {
-    case PG_ANSWER_ROWS:
-        member_end_rows(member);
-        return;
-    case PG_ANSWER_ERROR:
-        member_end_error(member);
-        return;
-    case PG_ANSWER_LOST:
-        member_end_lost(member);
-        return;
-    }
-    UNREACHABLE();
 }

@@ -4,9 +4,6 @@
 # {{name}} in a statement is replaced by the text of pool/sql/name.inc.sql, an expression or a list of joins: the
 # decision is written once (decision.inc.sql) and shared by every statement that decides.
 #
-# A file whose comments say `-- variant NAME: WORD = TEXT` is one statement for each such line, called NAME, with
-# {{WORD}} replaced by TEXT, which may be empty: hold.sql is hold_batch and hold_one.
-#
 # Sets EMBEDDED_SQL_SOURCE and EMBEDDED_SQL_INCLUDE; the header is "embedded_sql.h":
 #   extern const char SQL_EVAL_BATCH[];              pool/sql/eval_batch.sql
 #   struct embedded_migration { int version; const char *name; const char *sql; };
@@ -63,21 +60,8 @@ foreach(path IN LISTS sql_files)
     continue()
   endif()
   file(READ "${path}" text)
-  string(REGEX MATCHALL "-- variant [^\n]*" variants "${text}")
-  if(NOT variants)
-    string(REGEX REPLACE "\\.sql$" "" name "${name}")
-    embed_statement("${name}" "${text}")
-  endif()
-  foreach(variant IN LISTS variants)
-    if(NOT variant MATCHES "^-- variant ([a-z_]+): ([a-z_]+) =(.*)$")
-      message(FATAL_ERROR "${name}: not of the form `-- variant NAME: WORD = TEXT`: ${variant}")
-    endif()
-    set(variant_name "${CMAKE_MATCH_1}")
-    set(variant_word "{{${CMAKE_MATCH_2}}}")
-    string(STRIP "${CMAKE_MATCH_3}" variant_text)
-    string(REPLACE "${variant_word}" "${variant_text}" variant_text "${text}")
-    embed_statement("${variant_name}" "${variant_text}")
-  endforeach()
+  string(REGEX REPLACE "\\.sql$" "" name "${name}")
+  embed_statement("${name}" "${text}")
 endforeach()
 
 set(table "")

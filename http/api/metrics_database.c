@@ -53,7 +53,11 @@ static const struct lane_figure lane_figures[] = {
     {"lane_in_flight", "Requests whose statement is sent", METRICS_GAUGE, pg_lane_in_flight, 0},
     {"lane_batches_total", "Statements sent", TOTAL(batches_total)},
     {"lane_members_sent_total", "Requests sent in them", TOTAL(members_sent_total)},
-    {"lane_retries_total", "Requests tried once more, alone", TOTAL(retries_total)},
+    {"lane_retries_total", "Requests sent once more", TOTAL(retries_total)},
+    {"lane_halvings_total", "Failed statements cut in two", TOTAL(halvings_total)},
+    {"lane_busy_total", "Requests that found their wallet locked", TOTAL(busy_total)},
+    {"lane_folded_total", "Requests sent behind another of their wallet, in its statement",
+     TOTAL(folded_total)},
     {"lane_unknown_total", "Requests sent without an answer", TOTAL(unknown_total)},
     {"lane_late_answers_total", "Answers that came after the budget", TOTAL(late_answers_total)},
 };
@@ -64,6 +68,8 @@ static const struct lane_figure acquire_results[] = {
     {"rejected_full", NULL, TOTAL(refused_full_total)},
     {"rejected_budget", NULL, TOTAL(refused_budget_total)},
     {"breaker", NULL, TOTAL(refused_down_total)},
+    {"rejected_wallet", NULL, TOTAL(refused_shard_total)},
+    {"poisoned", NULL, TOTAL(refused_poisoned_total)},
 };
 
 static uint64_t figure_of(const struct lane_figure *figure, const struct pg_lane *lane)
@@ -104,6 +110,42 @@ static void add_lanes(struct metrics_writer *writer, const struct payment_store 
     for (uint32_t index = 0; index < count; index++) {
         const struct pg_lane *lane = payment_store_lane(store, index);
         add_histogram(writer, "lane", pg_lane_name(lane), &pg_lane_stats(lane)->service_time);
+    }
+}
+
+static void add_wallets(struct metrics_writer *writer, const struct payment_store *store)
+{
+    struct pg_shards_stats stats = pg_shards_stats(payment_store_wallets(store));
+    const struct pg_shards_stats evaluated =
+        pg_shards_stats(payment_store_evaluated_wallets(store));
+
+    /* Evaluates lock nothing and share one line: their wallets only fail. */
+    stats.alone += evaluated.alone;
+    stats.poisoned += evaluated.poisoned;
+    stats.poisoned_total += evaluated.poisoned_total;
+    metrics_gauge(writer, "lane_hottest_wallet", "Most requests that wait for one wallet",
+                  stats.hottest);
+    metrics_gauge(writer, "lane_parked_wallets", "Wallets with requests that are locked elsewhere",
+                  stats.parked);
+    metrics_gauge(writer, "lane_alone_wallets", "Wallets that share no statement: one failed",
+                  stats.alone);
+    metrics_gauge(writer, "lane_poisoned_wallets", "Wallets refused: their statements fail",
+                  stats.poisoned);
+    metrics_counter(writer, "lane_poisoned_total", "Times a wallet was found poisoned",
+                    stats.poisoned_total);
+    metrics_counter(writer, "lane_yields_total", "Pauses that leave a wallet to other processes",
+                    stats.yielded_total);
+}
+
+/* Which part of the connections' time each lane has had. */
+static void add_shares(struct metrics_writer *writer, const struct payment_store *store)
+{
+    metrics_family(writer, "lane_connection_seconds_total", METRICS_COUNTER,
+                   "Connection time used");
+    for (uint32_t index = 0; index < payment_store_lane_count(); index++) {
+        const struct pg_lane *lane = payment_store_lane(store, index);
+        const struct metrics_label label = {"lane", span_of(pg_lane_name(lane))};
+        metrics_double(writer, &label, 1, (double)pg_lane_stats(lane)->service_us_total / 1e6);
     }
 }
 
@@ -168,6 +210,8 @@ void metrics_database_write(struct metrics_writer *writer, const struct pg_pool 
 {
     add_contract(writer, pool, store);
     add_lanes(writer, store);
+    add_shares(writer, store);
+    add_wallets(writer, store);
     add_pool(writer, pool);
     add_dns(writer, pool);
     add_probe(writer, store);

@@ -316,6 +316,15 @@ static void payment_call_refuse_expired(struct payment_call *call)
                                 "the time was over in the queue; nothing was done");
 }
 
+/* Another session holds the key and has not committed. */
+static void payment_call_refuse_locked(struct payment_call *call)
+{
+    call->api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_IN_FLIGHT]++;
+    access_note_of(call->exchange)->idempotency =
+        payment_idempotency_name(PAYMENT_IDEMPOTENCY_IN_FLIGHT);
+    payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_IN_FLIGHT, NULL);
+}
+
 void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
 {
     struct payment_call *call = container_of(op, struct payment_call, op);
@@ -337,6 +346,13 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
         return;
     case PG_TIMED_OUT:
         payment_call_refuse_late(call);
+        return;
+    case PG_LOCKED:
+        payment_call_refuse_locked(call);
+        return;
+    case PG_POISONED:
+        stats->shed_total[PAYMENT_SHED_WALLET]++;
+        payment_call_refuse_because(call, PROBLEM_WALLET_UNAVAILABLE, "nothing was moved");
         return;
     case PG_UNKNOWN:
         stats->deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE]++;

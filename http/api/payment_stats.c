@@ -11,6 +11,7 @@ static const char *const SHED_NAMES[PAYMENT_SHEDS] = {
     [PAYMENT_SHED_QUEUE] = "queue",
     [PAYMENT_SHED_DEADLINE] = "deadline",
     [PAYMENT_SHED_DOWN] = "down",
+    [PAYMENT_SHED_WALLET] = "wallet",
 };
 static const char *const OVERDUE_NAMES[PAYMENT_OVERDUES] = {
     [PAYMENT_OVERDUE_QUEUE] = "queue",

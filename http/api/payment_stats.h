@@ -26,14 +26,19 @@ enum payment_idempotency {
 };
 
 /* Why a request was refused at once. */
-enum payment_shed { PAYMENT_SHED_QUEUE, PAYMENT_SHED_DEADLINE, PAYMENT_SHED_DOWN };
+enum payment_shed {
+    PAYMENT_SHED_QUEUE,
+    PAYMENT_SHED_DEADLINE,
+    PAYMENT_SHED_DOWN,
+    PAYMENT_SHED_WALLET
+};
 
 /* Where a request was when its time was over. */
 enum payment_overdue { PAYMENT_OVERDUE_QUEUE, PAYMENT_OVERDUE_DATABASE };
 
 enum {
     PAYMENT_IDEMPOTENCIES = PAYMENT_IDEMPOTENCY_NONE + 1,
-    PAYMENT_SHEDS = PAYMENT_SHED_DOWN + 1,
+    PAYMENT_SHEDS = PAYMENT_SHED_WALLET + 1,
     PAYMENT_OVERDUES = PAYMENT_OVERDUE_DATABASE + 1,
     PAYMENT_VOID_RESULTS = 3, /* enum payment_void_result */
     PAYMENT_STATS_CODES_MAX = 32,

@@ -54,6 +54,8 @@ static const struct problem_kind kinds[PROBLEMS] = {
     [PROBLEM_INTERNAL] = {"internal", 500, "Internal error", "Internal error", ""},
     [PROBLEM_NOT_IMPLEMENTED] = {"not-implemented", 501, "Not implemented", "Not implemented", ""},
     [PROBLEM_OVERLOADED] = {"overloaded", 503, "Overloaded", "Overloaded", RETRY_SOON},
+    [PROBLEM_WALLET_UNAVAILABLE] = {"wallet-unavailable", 503, "Wallet unavailable",
+                                    "Wallet unavailable", RETRY_SOON},
     [PROBLEM_DATABASE_UNAVAILABLE] = {"database-unavailable", 503, "Database unavailable",
                                       "Database unavailable", RETRY_SOON},
     [PROBLEM_DEADLINE_EXCEEDED] = {"deadline-exceeded", 504, "Deadline exceeded",

@@ -38,6 +38,7 @@ enum problem {
     PROBLEM_INTERNAL,                /* 500 */
     PROBLEM_NOT_IMPLEMENTED,         /* 501 */
     PROBLEM_OVERLOADED,              /* 503 + Retry-After */
+    PROBLEM_WALLET_UNAVAILABLE,      /* 503 + Retry-After */
     PROBLEM_DATABASE_UNAVAILABLE,    /* 503 + Retry-After */
     PROBLEM_DEADLINE_EXCEEDED,       /* 504 */
     PROBLEM_VERSION_NOT_SUPPORTED,   /* 505 */

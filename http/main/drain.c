@@ -49,6 +49,7 @@ static void drain_step(struct drain *drain)
     }
     if (drain->state == DRAIN_REQUESTS && http_server_quiet(drain->server) &&
         payment_store_quiet(drain->store)) {
+        payment_store_stop(drain->store);
         pg_pool_drain(drain->pool);
         drain_set_state(drain, DRAIN_DATABASE);
     }

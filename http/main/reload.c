@@ -50,7 +50,7 @@ static bool reload_key(const struct config *config, const char *setting, const c
     return changed;
 }
 
-static void reload_database(struct pg_pool *pool)
+static void reload_database(struct payment_store *store)
 {
     static const char *const results[] = {
         [PG_RELOAD_UNCHANGED] = "unchanged",
@@ -60,7 +60,7 @@ static void reload_database(struct pg_pool *pool)
     char why_storage[RELOAD_WHY_BYTES];
     struct buf why;
     buf_init(&why, why_storage, sizeof(why_storage));
-    const enum pg_reload found = pg_pool_reload(pool, &why);
+    const enum pg_reload found = payment_store_reload(store, &why);
     if (found != PG_RELOAD_NO_FILE)
         reload_audit("DATABASE_URL", results[found], buf_span(&why));
 }
@@ -125,13 +125,13 @@ static void reload_on_timer(struct reactor_timer *timer)
 }
 
 void reload_start(struct reload *reload, struct reactor *reactor, struct config *config,
-                  struct api_keys *keys, struct pg_pool *pool)
+                  struct api_keys *keys, struct payment_store *store)
 {
     *reload = (struct reload){.reactor = reactor,
                               .timer = {.on_due = reload_on_timer},
                               .config = config,
                               .keys = keys,
-                              .pool = pool};
+                              .store = store};
     const bool from_files = reload_look(reload);
     if (from_files && config->secrets_watch_ms > 0)
         reload_arm(reload);
@@ -147,5 +147,5 @@ void reload_now(struct reload *reload)
 {
     (void)reload_look(reload);
     reload_keys(reload);
-    reload_database(reload->pool);
+    reload_database(reload->store);
 }

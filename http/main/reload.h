@@ -11,7 +11,7 @@
 #include "core/config.h"
 #include "core/reactor.h"
 #include "http/api/api_key.h"
-#include "pool/pg_pool.h"
+#include "pool/payment_store.h"
 
 enum { RELOAD_FILES = 3 };
 
@@ -25,14 +25,14 @@ struct reload {
     struct reactor_timer timer;
     struct config *config;
     struct api_keys *keys;
-    struct pg_pool *pool;
+    struct payment_store *store;
     struct reload_stamp stamps[RELOAD_FILES];
 };
 
 /* Starts to watch, unless no secret comes from a file or SECRETS_WATCH_MS is 0. All is borrowed
  * until reload_stop(). */
 void reload_start(struct reload *reload, struct reactor *reactor, struct config *config,
-                  struct api_keys *keys, struct pg_pool *pool);
+                  struct api_keys *keys, struct payment_store *store);
 void reload_stop(struct reload *reload);
 void reload_now(struct reload *reload);
 

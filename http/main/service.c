@@ -103,13 +103,16 @@ static enum err service_build_database(struct service *service)
         .backoff_max_ms = config->db_backoff_max_ms,
         .lifetime_s = config->db_lifetime_s,
         .statement_timeout_ms = config->statement_timeout_ms,
-        .lock_timeout_ms = config->lock_timeout_ms,
+        /* A request may meet two locks one after the other: its wallet's, which it waits for in
+         * memory, and its key's, in the database. */
+        .lock_timeout_ms = (config->lock_timeout_ms + 1) / 2,
         .query_timeout_ms = config->statement_timeout_ms + SERVICE_QUERY_GRACE_MS,
     };
     enum err err =
         pg_pool_create(&service->pool, service->reactor, &pool, statements, statement_count);
     if (err == ERR_OK)
-        err = payment_store_create(&service->store, service->pool, config, config->http_active_max);
+        err = payment_store_create(&service->store, service->pool, &pool, config,
+                                   config->http_active_max);
     return err == ERR_OK ? ERR_OK : service_failed("database pool", err);
 }
 
@@ -174,7 +177,7 @@ static void service_build_end(struct service *service)
     service->drain.timeout_ms = config->drain_timeout_ms;
     drain_init(&service->drain);
     reload_start(&service->reload, service->reactor, service->config, &service->keys,
-                 service->pool);
+                 service->store);
 }
 
 /* Everything is there: clients may come. */

@@ -5,5 +5,6 @@ LEFT JOIN LATERAL (SELECT (statement_timestamp() AT TIME ZONE p.tz)::date AS tod
 LEFT JOIN LATERAL (SELECT
      CASE WHEN w.day = t.today THEN w.day_spent ELSE 0 END AS day_spent,
      CASE WHEN w.day = t.today THEN w.day_count ELSE 0 END AS day_count,
-     CASE WHEN date_trunc('month', w.day) = date_trunc('month', t.today) THEN w.month_spent ELSE 0 END
-       AS month_spent) c ON true
+     CASE WHEN w.day = t.today
+            OR date_trunc('month', w.day::timestamp) = date_trunc('month', t.today::timestamp)
+          THEN w.month_spent ELSE 0 END AS month_spent) c ON true

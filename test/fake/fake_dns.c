@@ -49,7 +49,8 @@ enum err pg_dns_create(struct pg_dns **dns, struct reactor *reactor, pg_dns_fn *
     if (fake_dns.create_fails)
         return ERR_SYSTEM;
     struct pg_dns *made = calloc(1, sizeof(*made));
-    assert_non_null(made);
+    if (made == NULL)
+        return ERR_SYSTEM;
     made->on_answer = on_answer;
     made->owner = owner;
     the_dns = made;

@@ -276,10 +276,13 @@ PQconninfoOption *PQconninfoParse(const char *text, char **error)
     assert_null(error);
     if (fake_pq_fails(FAKE_PQ_CONNINFO_PARSE, NULL))
         return NULL;
-    PQconninfoOption *options = calloc(FAKE_PQ_OPTIONS_MAX + 1, sizeof(*options));
+    /* Not calloc: a test that makes that fail means the code under test. */
+    const size_t bytes = (FAKE_PQ_OPTIONS_MAX + 1) * sizeof(PQconninfoOption);
+    PQconninfoOption *options = malloc(bytes);
     char *copy = strdup(text), *rest = copy;
     unsigned count = 0;
     assert_non_null(options);
+    memset(options, 0, bytes);
     option_lists++;
     for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL; count++) {
         char *value = strchr(word, '=');

@@ -50,6 +50,8 @@ static void test_defaults(void **state)
     assert_int_equal(config.pool_size, 6);
     assert_int_equal(config.statement_timeout_ms, 60);
     assert_int_equal(config.lock_timeout_ms, 40);
+    assert_int_equal(config.lane_wallet_max, 256);
+    assert_int_equal(config.poison_hold_s, 60);
     assert_int_equal(config.http_idle_timeout_ms, 75000);
     assert_int_equal(config.drain_timeout_ms, 10000);
     assert_int_equal(config.secrets_watch_ms, 5000);
@@ -354,7 +356,7 @@ static void test_help_has_a_line_for_every_setting(void **state)
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(setting_count(), 36);
+    assert_int_equal(setting_count(), 38);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t k = i + 1; k < setting_count(); k++)
             assert_string_not_equal(CONFIG_SETTINGS[i].name, CONFIG_SETTINGS[k].name);

@@ -1,31 +1,50 @@
 #include "core/clock.h"
 #include "core/reactor.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 enum { TIMER_MAX = 64, START_US = 1000 * 1000 };
 
-static int wait_timeout_ms, wait_calls;
+static int64_t wait_us; /* -1: for ever */
+static int wait_calls, wait_errno;
 static bool wait_is_real;
 
-int __real_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
+int __real_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *limit,
+                        const sigset_t *signals);
+int __wrap_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *limit,
+                        const sigset_t *signals);
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms);
 _Noreturn void __wrap_check_failed(const char *expr, const char *file, int line);
 
 /* Notes how long the loop meant to sleep; the test's clock says what time it is. */
+int __wrap_epoll_pwait2(int fd, struct epoll_event *events, int max, const struct timespec *limit,
+                        const sigset_t *signals)
+{
+    static const struct timespec NOW = {0};
+    wait_us = limit == NULL ? -1 : limit->tv_sec * 1000000 + limit->tv_nsec / 1000;
+    wait_calls++;
+    if (wait_errno == 0)
+        return __real_epoll_pwait2(fd, events, max, wait_is_real ? limit : &NOW, signals);
+    errno = wait_errno;
+    return -1;
+}
+
+/* What is left on an old kernel. */
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout_ms)
 {
-    wait_timeout_ms = timeout_ms;
-    wait_calls++;
-    return __real_epoll_wait(fd, events, max, wait_is_real ? timeout_ms : 0);
+    (void)fd, (void)events, (void)max;
+    wait_us = timeout_ms == -1 ? -1 : (int64_t)timeout_ms * 1000;
+    return 0;
 }
 
 _Noreturn void __wrap_check_failed(const char *expr, const char *file, int line)
@@ -272,28 +291,44 @@ static void test_one_timer_more_than_the_limit_is_our_own_error(void **unused)
     assert_fired((const int[]){TIMER_MAX}, 1);
 }
 
-static void test_wait_is_rounded_up_to_milliseconds(void **unused)
+static void assert_waits(uint64_t due_us, uint64_t most_us, int64_t expected_us)
 {
-    static const struct {
-        uint64_t due_us;
-        int timeout_ms;
-    } cases[] = {{START_US - 1, 0},    {START_US, 0},        {START_US + 1, 1},
-                 {START_US + 1000, 1}, {START_US + 1001, 2}, {UINT64_MAX - 1, INT_MAX}};
     struct timer timer;
-    (void)unused;
     timers_init(&timer, 1);
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        set(&timer, cases[i].due_us);
-        assert_int_equal(reactor_turn(reactor, UINT64_MAX), ERR_OK);
-        assert_int_equal(wait_timeout_ms, cases[i].timeout_ms);
-    }
+    if (due_us != 0)
+        set(&timer, due_us);
+    assert_int_equal(reactor_turn(reactor, most_us), ERR_OK);
+    assert_int_equal(wait_us, expected_us);
     reactor_timer_clear(reactor, &timer.timer);
-    assert_int_equal(reactor_turn(reactor, UINT64_MAX), ERR_OK);
-    assert_int_equal(wait_timeout_ms, -1);
-    set(&timer, START_US + 9000);
-    assert_int_equal(reactor_turn(reactor, 2500), ERR_OK);
-    assert_int_equal(wait_timeout_ms, 3);
+}
+
+static void test_loop_waits_for_the_first_timer(void **unused)
+{
+    (void)unused;
+    assert_waits(START_US - 1, UINT64_MAX, 0);
+    assert_waits(START_US, UINT64_MAX, 0);
+    assert_waits(START_US + 1, UINT64_MAX, 1);
+    assert_waits(START_US + 1001, UINT64_MAX, 1001);
+    assert_waits(START_US + INT64_MAX / 2, UINT64_MAX, INT64_MAX / 2);
+    assert_waits(0, UINT64_MAX, -1);
+    assert_waits(START_US + 9000, 2500, 2500);
+}
+
+/* A loop that woke up early would spin until the timer is due. */
+static void test_an_old_kernel_waits_whole_milliseconds(void **unused)
+{
+    (void)unused;
+    const int calls = wait_calls;
+    wait_errno = ENOSYS;
+    assert_waits(START_US - 1, UINT64_MAX, 0);
+    assert_waits(START_US + 1, UINT64_MAX, 1000);
+    assert_waits(START_US + 1000, UINT64_MAX, 1000);
+    assert_waits(START_US + 1001, UINT64_MAX, 2000);
+    assert_waits(UINT64_MAX - 1, UINT64_MAX, (int64_t)INT_MAX * 1000);
+    assert_waits(0, UINT64_MAX, -1);
+    assert_int_equal(wait_calls, calls + 1); /* asked once */
+    wait_errno = 0;
 }
 
 static void act_stop(struct timer *timer)
@@ -423,7 +458,8 @@ int main(void)
         TIMER_TEST(test_due_timer_moved_by_an_earlier_one_fires_later),
         TIMER_TEST(test_timer_set_to_the_past_by_its_callback_starves_nobody),
         TIMER_TEST(test_one_timer_more_than_the_limit_is_our_own_error),
-        TIMER_TEST(test_wait_is_rounded_up_to_milliseconds),
+        TIMER_TEST(test_loop_waits_for_the_first_timer),
+        TIMER_TEST(test_an_old_kernel_waits_whole_milliseconds),
         TIMER_TEST(test_loop_sleeps_through_to_a_real_timer_without_spinning),
         TIMER_TEST(test_stats_count_turns_and_busy_time),
         TIMER_TEST(test_heap_agrees_with_a_sorted_model),

@@ -132,10 +132,11 @@ PGresult *rows_find(const struct payment_decision *decision, int32_t voided)
 
 PGresult *rows_void(const char *outcome, int64_t balance_minor)
 {
-    PGresult *rows = fake_pq_rows(2);
+    PGresult *rows = fake_pq_rows(3);
     next_column = 0;
     add_text(rows, outcome);
     add_number(rows, (uint64_t)balance_minor, 8);
+    add_number(rows, ROWS_VOID_WALLET, 8);
     return rows;
 }
 

@@ -24,7 +24,8 @@ PGresult *rows_evaluate(void);
 void rows_add_evaluate(PGresult *rows, int n, const char *code, int64_t balance_minor);
 /* <recorded> voided; one row */
 PGresult *rows_find(const struct payment_decision *decision, int32_t voided);
-/* outcome balance */
+/* outcome balance wallet */
+enum { ROWS_VOID_WALLET = 4242 };
 PGresult *rows_void(const char *outcome, int64_t balance_minor);
 /* region wallet amount currency mcc country schema_version isolation */
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation);

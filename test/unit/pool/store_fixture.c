@@ -17,6 +17,13 @@ struct store_op store_ops[STORE_OPS_MAX];
 struct store_server store_server;
 struct config store_config;
 
+void store_create(void)
+{
+    assert_int_equal(
+        payment_store_create(&store, bench_pool, &bench_config, &store_config, STORE_OPS_MAX),
+        ERR_OK);
+}
+
 int store_set_up(void **state)
 {
     uint8_t count;
@@ -30,20 +37,23 @@ int store_set_up(void **state)
     snprintf(store_config.region, sizeof(store_config.region), "eu-1");
     store_config.lane_batch_max = 8;
     store_config.lane_queue_max = 32;
+    store_config.lane_wallet_max = 16;
+    store_config.poison_hold_s = 60;
     store_config.queue_wait_max_ms = 50;
+    store_config.lock_timeout_ms = bench_config.lock_timeout_ms;
     store_config.db_probe_interval_ms = 1000;
     rows_damage(-1, ROWS_WHOLE);
     bench_config.conn_count = 4;
     const struct pg_statement *statements = payment_store_statements(&count);
     bench_open_with(statements, count);
-    assert_int_equal(payment_store_create(&store, bench_pool, &store_config, STORE_OPS_MAX),
-                     ERR_OK);
+    store_create();
     return 0;
 }
 
 int store_tear_down(void **state)
 {
-    /* The pool first: what is in flight is told that it is lost. */
+    /* The pools first: what is in flight is told that it is lost. */
+    payment_store_stop(store);
     pg_pool_drain(bench_pool);
     for (unsigned i = 0; i < fake_pq_made(); i++)
         if (fake_pq_conn(i) != NULL)
@@ -114,6 +124,26 @@ void store_submit_ok(unsigned i, enum payment_op_kind kind)
     assert_int_equal(store_ops[i].done, 0);
 }
 
+PGconn *store_probe_conn(void)
+{
+    for (unsigned i = 0; i < fake_pq_made(); i++) {
+        PGconn *conn = fake_pq_conn(i);
+        if (conn != NULL && strcmp(fake_pq_option(conn, "application_name"), "bench probe") == 0)
+            return conn;
+    }
+    return NULL;
+}
+
+PGconn *store_service_conn(void)
+{
+    for (unsigned i = 0; i < fake_pq_made(); i++) {
+        PGconn *conn = fake_pq_conn(i);
+        if (conn != NULL && conn != store_probe_conn())
+            return conn;
+    }
+    return NULL;
+}
+
 PGconn *store_asked(const char *statement)
 {
     for (unsigned i = 0; i < fake_pq_made(); i++) {
@@ -131,6 +161,12 @@ PGconn *store_await_asked(const char *statement)
     PGconn *conn = store_asked(statement);
     assert_non_null(conn);
     return conn;
+}
+
+PGconn *store_await_next(const char *statement)
+{
+    bench_turn();
+    return store_await_asked(statement);
 }
 
 void store_assert_done(unsigned i, enum pg_outcome outcome)

@@ -1,4 +1,8 @@
-/* payment_inflight: a (client, key) pair is claimed once, and free again when it is released. */
+/*
+ * payment_inflight: a (client, key) pair is claimed once, and free again when it is released; one
+ * that another session holds is remembered for a while.
+ */
+#include "core/clock.h"
 #include "core/secret.h"
 #include "pool/payment_inflight_private.h"
 #include "pool/payment_store.h"
@@ -12,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { OPS = 300 };
+enum { OPS = 300, REFUSED_US = 500 * CLOCK_US_PER_MS, ALONE_US = 60 * CLOCK_US_PER_S };
 
 static struct payment_inflight inflight;
 static struct payment_op ops[OPS];
@@ -38,6 +42,7 @@ static int set_up(void **state)
     (void)state;
     assert_int_equal(secret_init(), ERR_OK);
     memset(ops, 0, sizeof(ops));
+    memset(&inflight, 0, sizeof(inflight));
     assert_true(payment_inflight_create(&inflight, OPS));
     return 0;
 }
@@ -96,6 +101,83 @@ static void test_every_pair_of_a_full_table_is_found(void **state)
     }
 }
 
+/* ---- pairs that another session holds ---- */
+
+static void test_a_pair_held_elsewhere_is_busy_then_alone_then_free(void **state)
+{
+    (void)state;
+    const uint64_t at_us = CLOCK_US_PER_S;
+    const struct payment_op *op = op_with(0, 1, "key");
+    static const struct {
+        uint64_t after_us;
+        enum payment_pair pair;
+    } CASES[] = {{0, PAYMENT_PAIR_BUSY},
+                 {REFUSED_US - 1, PAYMENT_PAIR_BUSY},
+                 {REFUSED_US, PAYMENT_PAIR_ALONE},
+                 {ALONE_US - 1, PAYMENT_PAIR_ALONE},
+                 {ALONE_US, PAYMENT_PAIR_FREE}};
+    assert_int_equal(payment_inflight_pair(&inflight, op, at_us), PAYMENT_PAIR_FREE);
+
+    payment_inflight_note_elsewhere(&inflight, op, at_us);
+
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++)
+        assert_int_equal(payment_inflight_pair(&inflight, op, at_us + CASES[i].after_us),
+                         CASES[i].pair);
+}
+
+static void test_a_pair_noted_again_is_busy_again(void **state)
+{
+    (void)state;
+    const struct payment_op *op = op_with(0, 1, "key");
+
+    payment_inflight_note_elsewhere(&inflight, op, 0);
+    payment_inflight_note_elsewhere(&inflight, op, ALONE_US);
+
+    assert_int_equal(payment_inflight_pair(&inflight, op, ALONE_US), PAYMENT_PAIR_BUSY);
+    assert_int_equal(payment_inflight_pair(&inflight, op, 2 * (uint64_t)ALONE_US - 1),
+                     PAYMENT_PAIR_ALONE);
+}
+
+static void test_a_pair_held_elsewhere_says_nothing_of_others(void **state)
+{
+    (void)state;
+    payment_inflight_note_elsewhere(&inflight, op_with(0, 1, "key"), 0);
+
+    assert_int_equal(payment_inflight_pair(&inflight, op_with(1, 2, "key"), 0), PAYMENT_PAIR_FREE);
+    assert_int_equal(payment_inflight_pair(&inflight, op_with(1, 1, "kez"), 0), PAYMENT_PAIR_FREE);
+    /* Known elsewhere is not in flight here. */
+    assert_true(payment_inflight_claim(&inflight, op_with(1, 1, "key")));
+    payment_inflight_release(&inflight, &ops[1]);
+}
+
+static uint64_t place_of(const struct payment_op *op)
+{
+    const uint64_t tag =
+        secret_tag_u64((struct span){op->key, op->key_len}) ^ (uint64_t)(uint32_t)op->client_id;
+    return tag % PAYMENT_ELSEWHERE_MAX;
+}
+
+/* Two pairs of one place: the later one is remembered, and the earlier not taken for it. */
+static void test_a_later_pair_takes_the_place_of_an_earlier(void **state)
+{
+    (void)state;
+    const struct payment_op *first = op_with(0, 1, "key");
+    struct payment_op *second = NULL;
+    char key[16];
+    for (int i = 0; second == NULL; i++) {
+        snprintf(key, sizeof(key), "key-%d", i);
+        if (place_of(op_with(1, 1, key)) == place_of(first))
+            second = &ops[1];
+    }
+    payment_inflight_note_elsewhere(&inflight, first, 0);
+    assert_int_equal(payment_inflight_pair(&inflight, second, 0), PAYMENT_PAIR_FREE);
+
+    payment_inflight_note_elsewhere(&inflight, second, 0);
+
+    assert_int_equal(payment_inflight_pair(&inflight, second, 0), PAYMENT_PAIR_BUSY);
+    assert_int_equal(payment_inflight_pair(&inflight, first, 0), PAYMENT_PAIR_FREE);
+}
+
 static void test_create_without_memory_fails(void **state)
 {
     (void)state;
@@ -114,6 +196,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_client_or_key_is_another_pair, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_every_pair_of_a_full_table_is_found, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_pair_held_elsewhere_is_busy_then_alone_then_free,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_pair_noted_again_is_busy_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_pair_held_elsewhere_says_nothing_of_others, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_later_pair_takes_the_place_of_an_earlier, set_up,
                                         tear_down),
         cmocka_unit_test(test_create_without_memory_fails),
     };

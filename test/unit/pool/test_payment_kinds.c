@@ -1,9 +1,12 @@
 /*
  * The store's table of kinds and what an operation tells of its way, against lanes that only take
- * note: this file stands in for pg_lane.c and for what the store asks of a pool.
+ * note: this file stands in for pg_lane.c, pg_share.c, pg_shard.c and for what the store asks of a
+ * pool.
  */
+#include "core/clock.h"
 #include "core/secret.h"
 #include "pool/payment_store.h"
+#include "pool/pg_share.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +23,7 @@ enum { WORKS_MAX = 8 };
 struct pg_lane {
     const char *name;
     const struct pg_work *works[WORKS_MAX];
-    uint8_t work_count;
+    struct pg_lane_config config;
 };
 
 static struct pg_lane *lane_submitted;
@@ -35,7 +38,7 @@ enum err pg_lane_create(struct pg_lane **lane, struct pg_pool *pool,
     assert_non_null(made);
     assert_true(config->work_count <= WORKS_MAX);
     made->name = config->name;
-    made->work_count = config->work_count;
+    made->config = *config;
     memcpy(made->works, config->works, config->work_count * sizeof(made->works[0]));
     *lane = made;
     return ERR_OK;
@@ -64,9 +67,105 @@ bool pg_lane_quiet(const struct pg_lane *lane)
     return true;
 }
 
-/* ---- the pool ---- */
+/* ---- what lanes share ---- */
+
+struct pg_share {
+    char unused;
+};
+struct pg_shards {
+    struct pg_shards_config config;
+};
+
+enum err pg_share_create(struct pg_share **share, struct pg_pool *pool)
+{
+    (void)pool;
+    *share = calloc(1, sizeof(**share));
+    return *share == NULL ? ERR_SYSTEM : ERR_OK;
+}
+
+void pg_share_destroy(struct pg_share *share)
+{
+    free(share);
+}
+
+enum err pg_shards_create(struct pg_shards **book, struct reactor *loop,
+                          const struct pg_shards_config *config)
+{
+    (void)loop;
+    *book = calloc(1, sizeof(**book));
+    if (*book == NULL)
+        return ERR_SYSTEM;
+    (*book)->config = *config;
+    return ERR_OK;
+}
+
+void pg_shards_destroy(struct pg_shards *book)
+{
+    free(book);
+}
+
+/* ---- the pools: the service's, and the probe's own ---- */
+
+struct pg_pool {
+    struct pg_pool_config config;
+    struct list listeners;
+    uint32_t usable, size, sends, reloads;
+    struct pg_query *sent; /* not answered yet */
+};
 
 static struct reactor *reactor;
+static struct pg_pool service, probe;
+static bool probe_exists;
+
+enum err pg_pool_create(struct pg_pool **pool, struct reactor *loop,
+                        const struct pg_pool_config *config, const struct pg_statement *statements,
+                        uint8_t statement_count)
+{
+    (void)loop, (void)statements;
+    assert_false(probe_exists);
+    assert_int_equal(statement_count, 1);
+    probe_exists = true;
+    probe.config = *config;
+    probe.size = config->conn_count;
+    *pool = &probe;
+    return ERR_OK;
+}
+
+void pg_pool_destroy(struct pg_pool *pool)
+{
+    assert_ptr_equal(pool, &probe);
+    assert_int_equal(pool->listeners.count, 0);
+    probe_exists = false;
+}
+
+enum err pg_pool_send(struct pg_pool *pool, const struct pg_params *params, struct pg_query *query)
+{
+    (void)params;
+    assert_ptr_equal(pool, &probe); /* the probe takes no connection of the callers' */
+    if (pool->usable == 0)
+        return ERR_UNAVAILABLE;
+    assert_null(pool->sent);
+    pool->sends++;
+    pool->sent = query;
+    return ERR_OK;
+}
+
+enum pg_reload pg_pool_reload(struct pg_pool *pool, struct buf *why)
+{
+    (void)why;
+    pool->reloads++;
+    return pool == &service ? PG_RELOAD_CHANGED : PG_RELOAD_UNCHANGED;
+}
+
+static void pool_changed(struct pg_pool *pool, uint32_t usable)
+{
+    pool->usable = usable;
+    for (struct list_node *node = list_first(&pool->listeners); node != NULL;
+         node = list_next(&pool->listeners, node)) {
+        struct pg_pool_listener *listener = container_of(node, struct pg_pool_listener, node);
+        listener->on_change(listener);
+    }
+}
 
 struct reactor *pg_pool_reactor(struct pg_pool *pool)
 {
@@ -75,21 +174,19 @@ struct reactor *pg_pool_reactor(struct pg_pool *pool)
 }
 void pg_pool_listen(struct pg_pool *pool, struct pg_pool_listener *listener)
 {
-    (void)pool, (void)listener;
+    list_push_back(&pool->listeners, &listener->node);
 }
 void pg_pool_unlisten(struct pg_pool *pool, struct pg_pool_listener *listener)
 {
-    (void)pool, (void)listener;
+    list_remove(&pool->listeners, &listener->node);
 }
 uint32_t pg_pool_usable(const struct pg_pool *pool)
 {
-    (void)pool;
-    return 1;
+    return pool->usable;
 }
 uint32_t pg_pool_size(const struct pg_pool *pool)
 {
-    (void)pool;
-    return 1;
+    return pool->size;
 }
 
 /* ---- the bench ---- */
@@ -97,6 +194,12 @@ uint32_t pg_pool_size(const struct pg_pool *pool)
 static struct payment_store *store;
 static struct payment_op op;
 static uint32_t done_count;
+static uint64_t test_us = CLOCK_US_PER_S;
+
+static uint64_t test_clock(void)
+{
+    return test_us;
+}
 
 static void on_done(struct payment_op *done, enum pg_outcome outcome)
 {
@@ -108,24 +211,33 @@ static void on_done(struct payment_op *done, enum pg_outcome outcome)
 static int set_up(void **state)
 {
     (void)state;
-    static char somewhere; /* the pool is only handed on */
-    const struct config config = {
-        .region = "eu", .lane_batch_max = 4, .lane_queue_max = 8, .db_probe_interval_ms = 1000};
+    const struct pg_pool_config database = {
+        .database_url = "postgresql://", .application_name = "pla", .conn_count = 6};
+    const struct config config = {.region = "eu",
+                                  .lane_batch_max = 4,
+                                  .lane_queue_max = 8,
+                                  .lane_wallet_max = 5,
+                                  .poison_hold_s = 60,
+                                  .db_probe_interval_ms = 1000};
 
     submit_answer = ERR_OK;
     done_count = 0;
+    service = (struct pg_pool){.usable = 6, .size = 6};
+    probe = (struct pg_pool){0};
+    list_init(&service.listeners);
+    list_init(&probe.listeners);
     op = (struct payment_op){.on_done = on_done, .key = "k", .key_len = 1};
     if (secret_init() != ERR_OK || reactor_create(&reactor, 8) != ERR_OK)
         return -1;
-    return payment_store_create(&store, (struct pg_pool *)(void *)&somewhere, &config, 8) == ERR_OK
-               ? 0
-               : -1;
+    return payment_store_create(&store, &service, &database, &config, 8) == ERR_OK ? 0 : -1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
     payment_store_destroy(store);
+    assert_false(probe_exists);
+    assert_int_equal(service.listeners.count, 0);
     reactor_destroy(reactor);
     return 0;
 }
@@ -157,8 +269,8 @@ static void test_each_kind_goes_its_way(void **state)
     } CASES[] = {
         {PAYMENT_OP_EVALUATE, "evaluate", "eval", true},
         {PAYMENT_OP_HOLD, "hold", "hold", false},
-        {PAYMENT_OP_VOID, "single", "void", false},
-        {PAYMENT_OP_FIND, "single", "find", true},
+        {PAYMENT_OP_VOID, "step", "void", false},
+        {PAYMENT_OP_FIND, "read", "find", true},
     };
 
     assert_int_equal(sizeof(CASES) / sizeof(CASES[0]), PAYMENT_OP_KINDS);
@@ -174,14 +286,156 @@ static void test_each_kind_goes_its_way(void **state)
 static void test_a_lane_is_made_for_the_works_it_meets(void **state)
 {
     (void)state;
+    for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++) {
+        submit((enum payment_op_kind)kind);
+        assert_int_equal(lane_submitted->config.work_count, 1);
+        assert_ptr_equal(lane_submitted->works[0], submitted->work);
+        end(1, 2, 3, "");
+    }
+}
 
+static const struct pg_lane_config *lane_of(enum payment_op_kind kind)
+{
+    submit(kind);
+    const struct pg_lane_config *config = &lane_submitted->config;
+    end(1, 2, 3, "");
+    return config;
+}
+
+static void test_what_writes_shares_one_book_of_wallets_and_is_exclusive(void **state)
+{
+    (void)state;
+    const struct pg_lane_config *hold = lane_of(PAYMENT_OP_HOLD);
+    const struct pg_lane_config *step = lane_of(PAYMENT_OP_VOID);
+    const struct pg_lane_config *read = lane_of(PAYMENT_OP_FIND);
+    const struct pg_lane_config *evaluate = lane_of(PAYMENT_OP_EVALUATE);
+
+    assert_true(hold->exclusive && step->exclusive);
+    assert_false(read->exclusive || evaluate->exclusive);
+    assert_ptr_equal(hold->shards, step->shards);
+    assert_ptr_equal(payment_store_wallets(store), hold->shards);
+    assert_ptr_not_equal(evaluate->shards, hold->shards); /* a slow program stops no hold */
+    assert_ptr_not_equal(read->shards, hold->shards);
+    assert_int_equal(hold->shards->config.poison_hold_us, (uint64_t)60 * 1000 * 1000);
+}
+
+static void test_each_lane_has_a_connection_reserved_and_who_moves_money_goes_first(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++) {
+        const struct pg_lane_config *lane = lane_of((enum payment_op_kind)kind);
+        assert_int_equal(lane->reserved, 1);
+        assert_int_equal(lane->queue_max, 8);
+        assert_int_equal(lane->shard_max, 5);
+    }
+    assert_true(lane_of(PAYMENT_OP_HOLD)->weight > lane_of(PAYMENT_OP_EVALUATE)->weight);
+    assert_true(lane_of(PAYMENT_OP_VOID)->weight > lane_of(PAYMENT_OP_FIND)->weight);
+    assert_int_equal(lane_of(PAYMENT_OP_HOLD)->batch_max, 4);
+    assert_int_equal(lane_of(PAYMENT_OP_VOID)->batch_max, 1);
+}
+
+static void test_what_names_a_wallet_waits_in_its_line(void **state)
+{
+    (void)state;
+    op.command.wallet_id = 42;
+
+    for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++) {
+        submit((enum payment_op_kind)kind);
+        const bool named = kind == PAYMENT_OP_HOLD || kind == PAYMENT_OP_EVALUATE;
+        assert_int_equal(submitted->shard, named ? 42 : 0);
+        assert_false(submitted->alone);
+        end(1, 2, 3, "");
+    }
+}
+
+/* A pair found waiting for another session is refused for a moment, and then goes alone. */
+static void test_a_key_that_another_session_holds_is_refused_then_goes_alone(void **state)
+{
+    (void)state;
+    clock_replace(test_clock, NULL);
     submit(PAYMENT_OP_HOLD);
-    assert_int_equal(lane_submitted->work_count, 1);
-    assert_ptr_equal(lane_submitted->works[0], submitted->work);
-    end(1, 2, 3, "");
-    submit(PAYMENT_OP_VOID);
-    assert_int_equal(lane_submitted->work_count, PAYMENT_OP_KINDS + 1); /* all, and the probe */
-    end(1, 2, 3, "");
+    submitted->answered_us = test_us;
+    submitted->on_done(submitted, PG_LOCKED);
+
+    assert_int_equal(payment_store_submit(store, &op), ERR_CONFLICT);
+    test_us += 500 * CLOCK_US_PER_MS - 1;
+    assert_int_equal(payment_store_submit(store, &op), ERR_CONFLICT);
+    test_us += 1;
+    submit(PAYMENT_OP_HOLD);
+    assert_true(submitted->alone);
+    submitted->on_done(submitted, PG_DONE);
+    op.client_id++; /* another client's key of that name is another key */
+    submit(PAYMENT_OP_HOLD);
+    assert_false(submitted->alone);
+    submitted->on_done(submitted, PG_DONE);
+    op.client_id--;
+    test_us += 60 * (uint64_t)CLOCK_US_PER_S;
+    submit(PAYMENT_OP_HOLD);
+    assert_false(submitted->alone);
+    submitted->on_done(submitted, PG_DONE);
+    clock_replace(NULL, NULL);
+}
+
+/* ---- the probe ---- */
+
+static void refuse_probe(void)
+{
+    const struct pg_answer answer = {.kind = PG_ANSWER_ERROR, .sqlstate = "42P01"};
+    struct pg_query *query = probe.sent;
+
+    assert_non_null(query);
+    probe.sent = NULL;
+    query->on_answer(query, &answer);
+    pool_changed(&probe, 1); /* its connection is idle: news */
+}
+
+static void test_the_probe_has_one_connection_of_its_own(void **state)
+{
+    (void)state;
+
+    assert_int_equal(probe.config.conn_count, 1);
+    assert_string_equal(probe.config.database_url, "postgresql://");
+    assert_string_equal(probe.config.application_name, "pla probe");
+    assert_int_equal(probe.sends, 0);
+    pool_changed(&probe, 1);
+    assert_int_equal(probe.sends, 1);
+}
+
+static void test_a_refused_probe_waits_for_its_interval(void **state)
+{
+    (void)state;
+    pool_changed(&probe, 1);
+
+    refuse_probe();
+    pool_changed(&service, 6);
+    assert_int_equal(probe.sends, 1);
+
+    pool_changed(&probe, 0);
+    pool_changed(&probe, 1); /* another connection: asked at once */
+    assert_int_equal(probe.sends, 2);
+    refuse_probe();
+    pool_changed(&service, 0);
+    pool_changed(&service, 6); /* another database, perhaps */
+    assert_int_equal(probe.sends, 3);
+    refuse_probe();
+    assert_false(payment_store_health(store)->database_ok);
+}
+
+static void test_reload_is_of_both_pools_and_after_stop_of_the_service_alone(void **state)
+{
+    (void)state;
+    char text[8];
+    struct buf why;
+    buf_init(&why, text, sizeof(text));
+
+    assert_int_equal(payment_store_reload(store, &why), PG_RELOAD_CHANGED);
+    assert_int_equal(probe.reloads, 1);
+    payment_store_stop(store);
+    assert_false(probe_exists);
+
+    assert_int_equal(payment_store_reload(store, &why), PG_RELOAD_CHANGED);
+    assert_int_equal(service.reloads, 2);
+    assert_int_equal(probe.reloads, 1);
 }
 
 static void test_only_a_hold_claims_its_key(void **state)
@@ -282,6 +536,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         KINDS_TEST(test_each_kind_goes_its_way),
         KINDS_TEST(test_a_lane_is_made_for_the_works_it_meets),
+        KINDS_TEST(test_what_writes_shares_one_book_of_wallets_and_is_exclusive),
+        KINDS_TEST(test_each_lane_has_a_connection_reserved_and_who_moves_money_goes_first),
+        KINDS_TEST(test_what_names_a_wallet_waits_in_its_line),
+        KINDS_TEST(test_a_key_that_another_session_holds_is_refused_then_goes_alone),
+        KINDS_TEST(test_the_probe_has_one_connection_of_its_own),
+        KINDS_TEST(test_a_refused_probe_waits_for_its_interval),
+        KINDS_TEST(test_reload_is_of_both_pools_and_after_stop_of_the_service_alone),
         KINDS_TEST(test_only_a_hold_claims_its_key),
         KINDS_TEST(test_time_is_counted_under_the_kind_that_took_it),
         KINDS_TEST(test_operation_tells_wait_time_and_sqlstate),

@@ -36,7 +36,8 @@ static void test_nothing_is_known_before_the_first_answer(void **state)
 {
     (void)state;
     store_server.silent = true;
-    bench_await(PG_CONN_IDLE, 3);
+    bench_await(PG_CONN_IDLE, 4);
+    (void)store_await_asked("probe");
     assert_false(health()->database_ok);
     assert_false(payment_store_ready(store));
     assert_int_equal(health()->latency_us, 0);
@@ -45,8 +46,12 @@ static void test_nothing_is_known_before_the_first_answer(void **state)
 static void test_first_connection_is_asked_at_once(void **state)
 {
     (void)state;
-    await_probes(1); /* no interval has passed */
+    const uint64_t from_us = bench_now_us();
+    for (int i = 0; i < BENCH_TURNS_MAX && !health()->database_ok; i++)
+        store_turn();
     assert_true(health()->database_ok);
+    assert_true(bench_now_us() - from_us < store_config.db_probe_interval_ms * CLOCK_US_PER_MS);
+    assert_int_equal(store_server.probes, 1);
     assert_true(health()->schema_ok);
     assert_true(health()->region_ok);
     assert_true(health()->isolation_ok);
@@ -67,12 +72,9 @@ static void test_ready_needs_every_connection_once(void **state)
     assert_int_equal(pg_pool_usable(bench_pool), 4);
     assert_true(payment_store_ready(store));
 
-    for (unsigned i = 0; fake_pq_live() == 4; i++)
-        if (fake_pq_conn(i) != NULL) {
-            fake_pq_hang_up(fake_pq_conn(i));
-            bench_turn();
-            break;
-        }
+    fake_pq_hang_up(store_service_conn());
+    bench_turn();
+    assert_int_equal(pg_pool_usable(bench_pool), 3);
     assert_true(payment_store_ready(store)); /* one less later on is no reason */
 }
 
@@ -174,18 +176,18 @@ static void test_probe_still_waiting_at_the_next_interval_is_left_alone(void **s
     (void)state;
     payment_store_destroy(store);
     store_config.db_probe_interval_ms = 100;
-    assert_int_equal(payment_store_create(&store, bench_pool, &store_config, STORE_OPS_MAX),
-                     ERR_OK);
+    store_create();
     store_await_ready();
     store_server.silent = true;
-    for (int i = 0; i < 4; i++) {
+    skip_interval();
+    PGconn *conn = store_await_asked("probe");
+    const unsigned count = fake_pq_query_count(conn);
+    for (int i = 0; i < 3; i++) {
         skip_interval();
         bench_turns(3);
     }
-    const struct pg_lane *single = payment_store_lane(store, 2);
-    assert_string_equal(pg_lane_name(single), "single");
-    assert_int_equal(pg_lane_in_flight(single), 1);
-    assert_int_equal(pg_lane_waiting(single), 0);
+    assert_ptr_equal(store_asked("probe"), conn);
+    assert_int_equal(fake_pq_query_count(conn), count);
 }
 
 static void test_unreadable_answer_is_none(void **state)
@@ -200,51 +202,99 @@ static void test_unreadable_answer_is_none(void **state)
     assert_true(health()->database_ok);
 }
 
-static void test_answer_after_the_probes_own_budget_is_dropped(void **state)
+/* The query's limit is the connection's end; the next connection is asked at once. */
+static void test_probe_without_an_answer_loses_its_connection(void **state)
 {
     (void)state;
-    bench_config.query_timeout_ms = 5000;
-    pg_pool_drain(bench_pool); /* a pool with more patience than the probe */
+    store_server.silent = true;
+    (void)store_await_asked("probe");
+    bench_await(PG_CONN_IDLE, 4);
+    bench_skip_ms(bench_config.query_timeout_ms);
     bench_turns(2);
-    payment_store_destroy(store);
-    bench_close();
-    uint8_t count;
-    const struct pg_statement *statements = payment_store_statements(&count);
-    bench_open_with(statements, count);
-    store_config.db_probe_interval_ms = 10000;
-    assert_int_equal(payment_store_create(&store, bench_pool, &store_config, STORE_OPS_MAX),
-                     ERR_OK);
-
-    PGconn *conn = store_await_asked("probe");
-    bench_skip_ms(1001);
-    bench_turns(3);
-    fake_pq_answer(conn, rows_probe("eu-1", MIGRATE_VERSION_LATEST, "read committed"));
-    bench_turns(3);
+    assert_null(store_asked("probe"));
     assert_false(health()->database_ok);
     assert_int_equal(health()->latency_us, 0);
+    assert_int_equal(pg_pool_usable(bench_pool), 4); /* the callers' stay */
+
+    store_server.silent = false;
+    for (int ms = 0; ms < 800 && store_server.probes == 0; ms++) {
+        bench_skip_ms(1);
+        store_turn();
+    }
+    assert_int_equal(store_server.probes, 1);
+    assert_true(health()->database_ok);
 }
 
-static void test_what_was_known_goes_with_the_last_connection(void **state)
+/* Every connection of the service is taken, and one more request waits: the probe has its own. */
+static void test_busy_service_is_asked_all_the_same(void **state)
+{
+    (void)state;
+    payment_store_destroy(store);
+    store_config.db_probe_interval_ms = 100; /* less than a query's limit */
+    store_create();
+    store_await_ready();
+    for (unsigned i = 0; i < 12; i++) {
+        static const enum payment_op_kind KINDS[] = {PAYMENT_OP_FIND, PAYMENT_OP_VOID,
+                                                     PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD};
+        struct payment_op *op = store_op(i, KINDS[i % 4]);
+        op->due_us += 10 * CLOCK_US_PER_S;
+        assert_int_equal(payment_store_submit(store, op), ERR_OK);
+        bench_turn();
+    }
+    assert_int_equal(pg_pool_count(bench_pool, PG_CONN_IDLE), 0);
+    const unsigned before = store_server.probes;
+    bench_skip_ms(store_config.db_probe_interval_ms);
+    await_probes(before + 1);
+    assert_true(payment_store_ready(store));
+}
+
+static void hang_up_service(void)
+{
+    for (unsigned i = 0; i < fake_pq_made(); i++)
+        if (fake_pq_conn(i) != NULL && fake_pq_conn(i) != store_probe_conn())
+            fake_pq_hang_up(fake_pq_conn(i));
+    bench_turns(2);
+    assert_int_equal(pg_pool_usable(bench_pool), 0);
+}
+
+static void test_what_was_known_goes_with_the_services_last_connection(void **state)
+{
+    (void)state;
+    store_await_ready();
+    const uint64_t from_us = bench_now_us();
+    hang_up_service();
+    assert_non_null(store_probe_conn());
+    assert_false(health()->database_ok);
+    assert_false(payment_store_ready(store));
+
+    for (int ms = 0; ms < 500 && pg_pool_usable(bench_pool) == 0; ms++) {
+        bench_skip_ms(1);
+        bench_turns(10);
+    }
+    assert_false(health()->database_ok);
+    await_probes(2); /* at once, not at the next interval */
+    assert_true(payment_store_ready(store));
+    assert_true(bench_now_us() - from_us < store_config.db_probe_interval_ms * CLOCK_US_PER_MS);
+}
+
+static void test_it_is_ready_again_when_the_server_is(void **state)
 {
     (void)state;
     store_await_ready();
     fake_pq_next.steps[0].polled = PGRES_POLLING_FAILED;
-    for (unsigned i = 0; i < 4; i++)
-        fake_pq_hang_up(fake_pq_conn(i));
+    hang_up_service();
+    fake_pq_hang_up(store_probe_conn());
     bench_turns(2);
-    assert_int_equal(pg_pool_usable(bench_pool), 0);
-    assert_false(health()->database_ok);
     skip_interval();
-    bench_turns(3); /* the interval's probe is refused, quietly */
+    store_turns(3); /* the interval's probe is refused, quietly */
+    assert_false(health()->database_ok);
     assert_false(payment_store_ready(store));
 
     fake_pq_next.steps[0].polled = PGRES_POLLING_WRITING;
-    for (int ms = 0; ms < 5000 && pg_pool_usable(bench_pool) == 0; ms++) {
+    for (int ms = 0; ms < 5000 && !payment_store_ready(store); ms++) {
         bench_skip_ms(1);
-        bench_turn();
+        store_turn();
     }
-    assert_false(health()->database_ok);
-    await_probes(store_server.probes + 1); /* at once, not at the next interval */
     assert_true(payment_store_ready(store));
 }
 
@@ -262,8 +312,10 @@ int main(void)
         STORE_TEST(test_unanswered_probe_is_not_sent_twice),
         STORE_TEST(test_probe_still_waiting_at_the_next_interval_is_left_alone),
         STORE_TEST(test_unreadable_answer_is_none),
-        STORE_TEST(test_answer_after_the_probes_own_budget_is_dropped),
-        STORE_TEST(test_what_was_known_goes_with_the_last_connection),
+        STORE_TEST(test_probe_without_an_answer_loses_its_connection),
+        STORE_TEST(test_busy_service_is_asked_all_the_same),
+        STORE_TEST(test_what_was_known_goes_with_the_services_last_connection),
+        STORE_TEST(test_it_is_ready_again_when_the_server_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

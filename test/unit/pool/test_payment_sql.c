@@ -141,29 +141,25 @@ static void test_holds_go_as_arrays_also_alone(void **state)
 {
     (void)state;
     static char key[PAYMENT_KEY_MAX];
-    struct payment_command command = command_of(1);
+    struct payment_command commands[BATCH_MAX];
     struct secret_digest fingerprint = {{7}};
     struct payment_sql_hold holds[BATCH_MAX];
-    for (int i = 0; i < BATCH_MAX; i++)
+    for (int i = 0; i < BATCH_MAX; i++) {
+        commands[i] = command_of(i);
         holds[i] = (struct payment_sql_hold){.client_id = 3,
                                              .key = {key, sizeof(key)},
                                              .fingerprint = &fingerprint,
-                                             .command = &command,
+                                             .command = &commands[i],
                                              .elapsed_us = 111,
                                              .budget_us = 222};
-    static const struct {
-        uint32_t count;
-        bool waits;
-    } CASES[] = {{1, true}, {1, false}, {BATCH_MAX, false}};
-    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-        const uint32_t count = CASES[i].count;
+    }
+    for (uint32_t count = 1; count <= BATCH_MAX; count++) {
         memset(&params, 0, sizeof(params));
         buf_init(&storage, storage_bytes, sizeof(storage_bytes));
-        payment_sql_encode_hold(holds, count, CASES[i].waits, SPAN("eu-1"), &params, &storage);
+        payment_sql_encode_hold(holds, count, SPAN("eu-1"), &params, &storage);
 
         assert_false(storage.overflow);
-        assert_int_equal(params.statement,
-                         CASES[i].waits ? PAYMENT_SQL_HOLD_ONE : PAYMENT_SQL_HOLD_BATCH);
+        assert_int_equal(params.statement, PAYMENT_SQL_HOLD_BATCH);
         assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
         assert_array(0, PG_OID_UUID, count, UUID7_BYTES);
         assert_array(1, PG_OID_INT4, count, 4);
@@ -176,8 +172,31 @@ static void test_holds_go_as_arrays_also_alone(void **state)
         assert_array(8, PG_OID_TEXT, count, 2);
         assert_array(9, PG_OID_INT4, count, 4);
         assert_array(10, PG_OID_INT4, count, 4);
+        assert_memory_equal(params.values[11], "eu-1", 4);
         assert_int_equal(u32_at(params.values[9] + params.lengths[9] - 4), 111);
         assert_int_equal(u32_at(params.values[10] + params.lengths[10] - 4), 222);
+    }
+}
+
+/* Where two neighbours name one wallet the batch folds, wherever they stand. */
+static void test_holds_of_one_wallet_fold(void **state)
+{
+    (void)state;
+    struct payment_command commands[4];
+    struct secret_digest fingerprint = {{7}};
+    struct payment_sql_hold holds[4];
+    for (int twin = 1; twin < 4; twin++) {
+        for (int i = 0; i < 4; i++) {
+            commands[i] = command_of(i == twin ? i - 1 : i);
+            holds[i] = (struct payment_sql_hold){
+                .key = SPAN("k"), .fingerprint = &fingerprint, .command = &commands[i]};
+        }
+        memset(&params, 0, sizeof(params));
+        buf_init(&storage, storage_bytes, sizeof(storage_bytes));
+        payment_sql_encode_hold(holds, 4, SPAN("eu-1"), &params, &storage);
+        assert_int_equal(params.statement, PAYMENT_SQL_HOLD_FOLD);
+        assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_HOLD_FOLD].param_count);
+        assert_array(4, PG_OID_INT8, 4, 8);
     }
 }
 
@@ -378,26 +397,54 @@ static void test_void_outcomes(void **state)
 {
     (void)state;
     enum payment_void_result outcome;
-    int64_t balance = 0;
+    int64_t balance = 0, wallet_id = 0;
+    bool busy = true;
     put(rows_void("voided", 4321));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance));
+    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
     assert_int_equal(outcome, PAYMENT_VOIDED);
     assert_int_equal(balance, 4321);
+    assert_false(busy);
     put(rows_void("not_found", 0));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance));
+    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
     assert_int_equal(outcome, PAYMENT_VOID_NOT_FOUND);
     put(rows_void("already_resolved", 0));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance));
+    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
     assert_int_equal(outcome, PAYMENT_ALREADY_RESOLVED);
+    assert_false(busy);
+}
 
+static void test_busy_void_names_the_wallet(void **state)
+{
+    (void)state;
+    enum payment_void_result outcome = PAYMENT_ALREADY_RESOLVED;
+    int64_t balance = 5, wallet_id = 0;
+    bool busy = false;
+    put(rows_void("busy", 1));
+    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
+    assert_true(busy);
+    assert_int_equal(wallet_id, ROWS_VOID_WALLET);
+    assert_int_equal(outcome, PAYMENT_ALREADY_RESOLVED); /* untouched */
+    assert_int_equal(balance, 5);
+    rows_damage(2, ROWS_NULL); /* locked, and nobody can say which */
+    put(rows_void("busy", 1));
+    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
+}
+
+static void test_unreadable_void_is_not_decoded(void **state)
+{
+    (void)state;
+    enum payment_void_result outcome;
+    int64_t balance = 0, wallet_id = 0;
+    bool busy;
     put(rows_void("else", 1));
-    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance));
-    put(fake_pq_rows(2));
-    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance));
+    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
+    put(fake_pq_rows(3));
+    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
     for (int column = 0; column < 2; column++) {
         rows_damage(column, ROWS_NULL);
         put(rows_void("voided", 1));
-        assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance));
+        assert_false(
+            payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
     }
 }
 
@@ -459,6 +506,7 @@ int main(void)
         SQL_TEST(test_one_evaluation_goes_as_scalars),
         SQL_TEST(test_more_evaluations_go_as_arrays),
         SQL_TEST(test_holds_go_as_arrays_also_alone),
+        SQL_TEST(test_holds_of_one_wallet_fold),
         SQL_TEST(test_find_and_void_name_the_transaction_and_the_client),
         SQL_TEST(test_row_number_is_within_the_batch),
         SQL_TEST(test_evaluation_has_a_code_and_maybe_a_balance),
@@ -468,6 +516,8 @@ int main(void)
         SQL_TEST(test_numbers_out_of_range_are_not_decoded),
         SQL_TEST(test_find_tells_whether_it_was_voided),
         SQL_TEST(test_void_outcomes),
+        SQL_TEST(test_busy_void_names_the_wallet),
+        SQL_TEST(test_unreadable_void_is_not_decoded),
         SQL_TEST(test_probe_row),
         SQL_TEST(test_probe_row_with_one_missing_column),
         SQL_TEST(test_probe_text_that_is_too_long),

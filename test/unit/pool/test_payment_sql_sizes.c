@@ -26,7 +26,7 @@ static void begin(uint32_t count, uint32_t member_bytes_max)
     buf_init(&storage, bytes, (size_t)count * member_bytes_max);
 }
 
-static void encode_holds(uint32_t count, bool waits)
+static void encode_holds(uint32_t count)
 {
     struct payment_sql_hold holds[BATCH];
 
@@ -34,17 +34,14 @@ static void encode_holds(uint32_t count, bool waits)
         holds[i] = (struct payment_sql_hold){
             .key = {key, sizeof(key)}, .fingerprint = &fingerprint, .command = &command};
     begin(count, PAYMENT_SQL_HOLD_BYTES_MAX);
-    payment_sql_encode_hold(holds, count, waits, (struct span){region, sizeof(region)}, &params,
-                            &storage);
+    payment_sql_encode_hold(holds, count, (struct span){region, sizeof(region)}, &params, &storage);
 }
 
 static void test_the_longest_hold_takes_all_its_room(void **state)
 {
     (void)state;
 
-    encode_holds(1, true);
-    assert_int_equal(storage.len, PAYMENT_SQL_HOLD_BYTES_MAX);
-    encode_holds(1, false);
+    encode_holds(1);
     assert_int_equal(storage.len, PAYMENT_SQL_HOLD_BYTES_MAX);
 }
 
@@ -52,11 +49,11 @@ static void test_a_full_batch_of_the_longest_holds_fits(void **state)
 {
     (void)state;
 
-    encode_holds(BATCH, false);
+    encode_holds(BATCH);
 
     const size_t once = 11 * PG_ARRAY_HEADER_BYTES + PAYMENT_SQL_REGION_MAX;
     assert_int_equal(storage.len, storage.cap - (BATCH - 1) * once);
-    assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_HOLD_BATCH].param_count);
+    assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
 }
 
 static void test_evaluations_fit_from_one_to_a_full_batch(void **state)

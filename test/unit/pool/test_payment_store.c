@@ -144,38 +144,121 @@ static void test_hold_with_no_end_in_sight(void **state)
     assert_int_equal(last_u32(fake_pq_sent(store_await_asked("hold_batch")), 10), INT32_MAX);
 }
 
-static void test_holds_of_one_wallet_take_turns(void **state)
+static void submit_to_wallet(unsigned i, enum payment_op_kind kind, int64_t wallet_id)
+{
+    struct payment_op *op = store_op(i, kind);
+    op->command.wallet_id = wallet_id;
+    assert_int_equal(payment_store_submit(store, op), ERR_OK);
+}
+
+/* How many holds the statement on this connection has: the length of its first array. */
+static uint32_t batch_of(const PGconn *conn)
+{
+    return (unsigned char)fake_pq_sent(conn)->values[0][15];
+}
+
+/* The rows of a batch of holds that are all decided so. */
+static void answer_holds(PGconn *conn, int count, const char *how)
+{
+    PGresult *rows = rows_hold();
+    const struct payment_decision recorded = rows_decision(0);
+    for (int n = 1; n <= count; n++)
+        rows_add_hold(rows, n, how, strcmp(how, "busy") == 0 ? NULL : &recorded);
+    fake_pq_answer(conn, rows);
+}
+
+static void test_holds_of_one_wallet_share_a_statement_and_wait_for_it(void **state)
 {
     (void)state;
     store_await_ready();
-    (void)store_op(0, PAYMENT_OP_HOLD);
-    (void)store_op(1, PAYMENT_OP_HOLD);
-    store_ops[1].op.command.wallet_id = store_ops[0].op.command.wallet_id;
-    assert_int_equal(payment_store_submit(store, &store_ops[0].op), ERR_OK);
-    assert_int_equal(payment_store_submit(store, &store_ops[1].op), ERR_OK);
-    PGconn *first = store_await_asked("hold_batch");
+    submit_to_wallet(0, PAYMENT_OP_HOLD, 100);
+    submit_to_wallet(1, PAYMENT_OP_HOLD, 100);
+    PGconn *first = store_await_asked("hold_fold");
+    assert_int_equal(batch_of(first), 2);
+    submit_to_wallet(2, PAYMENT_OP_HOLD, 100);
     bench_turns(5);
+    assert_null(store_asked("hold_batch")); /* the wallet is in one statement at a time */
 
-    const struct payment_decision recorded = rows_decision(0);
     assert_int_equal(fake_pq_query_count(first), 1);
-    answer_hold(first, "new", &recorded);
+    answer_holds(first, 2, "new");
     store_assert_done(0, PG_DONE);
-    assert_int_equal(store_ops[1].done, 0);
-    answer_hold(store_await_asked("hold_batch"), "new", &recorded);
     store_assert_done(1, PG_DONE);
+    assert_int_equal(store_ops[2].done, 0);
+    answer_holds(store_await_asked("hold_batch"), 1, "new");
+    store_assert_done(2, PG_DONE);
 }
 
-static void test_hold_on_a_locked_wallet_waits_alone(void **state)
+/* Turns and milliseconds until the statement is asked again. */
+static PGconn *await_asked_again(const char *statement)
+{
+    bench_turns(2);
+    for (int ms = 0; ms < STORE_BUDGET_MS && store_asked(statement) == NULL; ms++) {
+        bench_skip_ms(1);
+        bench_turns(2);
+    }
+    PGconn *conn = store_asked(statement);
+    assert_non_null(conn);
+    return conn;
+}
+
+static void test_hold_on_a_locked_wallet_waits_in_memory(void **state)
 {
     (void)state;
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_HOLD);
     answer_hold(store_await_asked("hold_batch"), "busy", NULL);
-    PGconn *conn = store_await_asked("hold_one");
+    bench_turns(3);
+    assert_int_equal(pg_pool_count(bench_pool, PG_CONN_IDLE), 4); /* it holds none meanwhile */
     assert_int_equal(store_ops[0].done, 0);
+    assert_int_equal(pg_shards_stats(payment_store_wallets(store)).parked, 1);
+
     const struct payment_decision recorded = rows_decision(0);
-    answer_hold(conn, "new", &recorded);
+    answer_hold(await_asked_again("hold_batch"), "new", &recorded);
     store_assert_done(0, PG_DONE);
+}
+
+static void test_wait_for_a_locked_wallet_has_an_end(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    answer_hold(store_await_asked("hold_batch"), "busy", NULL);
+    bench_turns(2);
+    bench_skip_ms(store_config.lock_timeout_ms - 1);
+    bench_turns(2);
+    assert_int_equal(store_ops[0].done, 0);
+    answer_hold(store_asked("hold_batch"), "busy", NULL);
+    bench_turns(2);
+    bench_skip_ms(1);
+    store_assert_done(0, PG_TIMED_OUT);
+}
+
+/* 55P03 in a batch may be anybody's; alone it is the key's, which is remembered. */
+static void test_key_that_another_session_holds_is_refused_then_goes_alone(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    fake_pq_answer(store_await_asked("hold_batch"), fake_pq_error("55P03", "ERROR"));
+    fake_pq_answer(store_await_next("hold_batch"), fake_pq_error("55P03", "ERROR"));
+    store_assert_done(0, PG_LOCKED);
+    assert_string_equal(store_ops[0].op.sqlstate, "55P03");
+
+    assert_int_equal(payment_store_submit(store, store_op(0, PAYMENT_OP_HOLD)), ERR_CONFLICT);
+    struct payment_op *other = store_op(0, PAYMENT_OP_HOLD);
+    other->client_id++;
+    assert_int_equal(payment_store_submit(store, other), ERR_OK);
+    assert_true(payment_store_cancel(store, other));
+    bench_skip_ms(500);
+    store_submit_ok(0, PAYMENT_OP_HOLD);
+    store_submit_ok(1, PAYMENT_OP_HOLD);
+    for (int i = 0; i < 2; i++) { /* the one that waited shares no statement */
+        PGconn *conn = store_await_next("hold_batch");
+        assert_int_equal(batch_of(conn), 1);
+        answer_holds(conn, 1, "new");
+    }
+    store_assert_done(0, PG_DONE);
+    store_assert_done(1, PG_DONE);
 }
 
 static void test_unreadable_hold_fails(void **state)
@@ -252,6 +335,26 @@ static void test_submit_without_a_connection_is_refused(void **state)
 
 /* ---- find and void ---- */
 
+/* Only a hold has a key to wait for: what else waits, waits for a table. */
+static void test_lock_without_a_key_is_a_timeout(void **state)
+{
+    (void)state;
+    static const struct {
+        enum payment_op_kind kind;
+        const char *statement;
+    } CASES[] = {
+        {PAYMENT_OP_FIND, "find"}, {PAYMENT_OP_VOID, "void"}, {PAYMENT_OP_EVALUATE, "eval_one"}};
+    store_await_ready();
+    for (unsigned i = 0; i < 3; i++) {
+        store_submit_ok(i, CASES[i].kind);
+        fake_pq_answer(store_await_asked(CASES[i].statement), fake_pq_error("55P03", "ERROR"));
+        fake_pq_answer(store_await_next(CASES[i].statement), fake_pq_error("55P03", "ERROR"));
+        store_assert_done(i, PG_TIMED_OUT);
+        store_submit_ok(i, PAYMENT_OP_HOLD); /* nothing is held against its key */
+        assert_true(payment_store_cancel(store, &store_ops[i].op));
+    }
+}
+
 static void test_find(void **state)
 {
     (void)state;
@@ -287,6 +390,40 @@ static void test_void(void **state)
     store_assert_done(0, PG_DONE);
     assert_int_equal(store_ops[0].op.void_result, PAYMENT_VOIDED);
     assert_int_equal(store_ops[0].op.void_balance_minor, 777);
+}
+
+/* Now its wallet is known: it waits in that wallet's line, and with it. */
+static void test_void_of_a_locked_wallet_joins_the_wallets_line(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_VOID);
+    fake_pq_answer(store_await_asked("void"), rows_void("busy", 0));
+    bench_turns(2);
+    assert_int_equal(store_ops[0].done, 0);
+    assert_int_equal(pg_lane_waiting(store_ops[0].op.member.lane), 1);
+    submit_to_wallet(1, PAYMENT_OP_HOLD, ROWS_VOID_WALLET);
+    bench_turns(3);
+    assert_null(store_asked("hold_batch")); /* behind the void, which is parked */
+
+    PGconn *conn = await_asked_again("void");
+    bench_turns(3);
+    assert_null(store_asked("hold_batch"));
+    fake_pq_answer(conn, rows_void("voided", 9));
+    store_assert_done(0, PG_DONE);
+    assert_int_equal(store_ops[0].op.void_balance_minor, 9);
+    answer_holds(await_asked_again("hold_batch"), 1, "new");
+    store_assert_done(1, PG_DONE);
+}
+
+static void test_void_that_is_busy_without_a_wallet_fails(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_VOID);
+    rows_damage(2, ROWS_NULL);
+    fake_pq_answer(store_await_asked("void"), rows_void("busy", 0));
+    store_assert_done(0, PG_FAILED);
 }
 
 static void test_unreadable_find_and_void_fail(void **state)
@@ -383,7 +520,7 @@ static void test_forgotten_statement_is_asked_again(void **state)
     store_submit_ok(0, PAYMENT_OP_HOLD);
     fake_pq_answer(store_await_asked("hold_batch"), fake_pq_error("26000", "ERROR"));
     const struct payment_decision recorded = rows_decision(0);
-    answer_hold(store_await_asked("hold_one"), "new", &recorded);
+    answer_hold(store_await_next("hold_batch"), "new", &recorded);
     store_assert_done(0, PG_DONE);
     assert_int_equal(pg_pool_stats(bench_pool)->reprepare_total, 1);
 }
@@ -394,7 +531,7 @@ static void test_refused_twice_is_failed(void **state)
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_HOLD);
     fake_pq_answer(store_await_asked("hold_batch"), fake_pq_error("22003", "ERROR"));
-    fake_pq_answer(store_await_asked("hold_one"), fake_pq_error("22003", "ERROR"));
+    fake_pq_answer(store_await_next("hold_batch"), fake_pq_error("22003", "ERROR"));
     store_assert_done(0, PG_FAILED);
 }
 
@@ -412,9 +549,9 @@ static void test_servers_own_timeout_is_timed_out(void **state)
 static void test_lanes_and_times_have_names(void **state)
 {
     (void)state;
-    static const char *const LANES[] = {"evaluate", "hold", "single"};
-    assert_int_equal(payment_store_lane_count(), 3);
-    for (uint32_t i = 0; i < 3; i++)
+    static const char *const LANES[] = {"hold", "step", "read", "evaluate"};
+    assert_int_equal(payment_store_lane_count(), 4);
+    for (uint32_t i = 0; i < 4; i++)
         assert_string_equal(pg_lane_name(payment_store_lane(store, i)), LANES[i]);
 }
 
@@ -436,14 +573,48 @@ static void test_times_are_kept_for_each_kind(void **state)
     assert_int_equal(index, 5);
 }
 
+static void test_stop_ends_the_probe_and_leaves_the_lanes(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_VOID);
+    PGconn *conn = store_await_asked("void");
+    payment_store_stop(store);
+    payment_store_stop(store); /* twice is once */
+    assert_null(store_probe_conn());
+    bench_skip_ms(50);
+    bench_turns(5);
+    assert_null(store_asked("probe"));
+    assert_true(payment_store_ready(store)); /* as it was */
+
+    fake_pq_answer(conn, rows_void("voided", 1));
+    store_assert_done(0, PG_DONE);
+    store_submit_ok(1, PAYMENT_OP_VOID);
+    fake_pq_answer(store_await_asked("void"), rows_void("voided", 1));
+    store_assert_done(1, PG_DONE);
+}
+
+static void test_stop_with_a_probe_in_flight(void **state)
+{
+    (void)state;
+    store_await_ready();
+    bench_skip_ms(store_config.db_probe_interval_ms);
+    (void)store_await_asked("probe");
+    payment_store_stop(store);
+    bench_turns(3);
+    assert_null(store_probe_conn());
+    assert_int_equal(pg_pool_usable(bench_pool), 4);
+}
+
 static void test_create_without_memory_leaves_nothing(void **state)
 {
     (void)state;
     int failed = 0;
-    for (int nth = 0; nth < 20; nth++) {
+    for (int nth = 0; nth < 50; nth++) {
         struct payment_store *made = NULL;
         calloc_left = nth;
-        const enum err err = payment_store_create(&made, bench_pool, &store_config, 4);
+        const enum err err =
+            payment_store_create(&made, bench_pool, &bench_config, &store_config, 4);
         calloc_left = -1;
         if (err == ERR_OK) {
             payment_store_destroy(made);
@@ -453,7 +624,8 @@ static void test_create_without_memory_leaves_nothing(void **state)
         assert_null(made);
         failed++;
     }
-    assert_true(failed >= 5); /* the store, its table of keys, three lanes */
+    /* The store, its table of keys, the share, two books, four lanes, the probe's pool. */
+    assert_true(failed >= 10);
     payment_store_destroy(NULL);
     store_await_ready(); /* nothing of the failed ones listens any more */
 }
@@ -467,16 +639,21 @@ int main(void)
         STORE_TEST(test_one_hold),
         STORE_TEST(test_hold_carries_what_it_took_and_what_is_left),
         STORE_TEST(test_hold_with_no_end_in_sight),
-        STORE_TEST(test_holds_of_one_wallet_take_turns),
-        STORE_TEST(test_hold_on_a_locked_wallet_waits_alone),
+        STORE_TEST(test_holds_of_one_wallet_share_a_statement_and_wait_for_it),
+        STORE_TEST(test_hold_on_a_locked_wallet_waits_in_memory),
+        STORE_TEST(test_wait_for_a_locked_wallet_has_an_end),
+        STORE_TEST(test_key_that_another_session_holds_is_refused_then_goes_alone),
         STORE_TEST(test_unreadable_hold_fails),
         STORE_TEST(test_lost_hold_is_unknown),
         STORE_TEST(test_key_in_flight_is_refused_until_it_is_done),
         STORE_TEST(test_cancelled_or_refused_hold_gives_its_key_back),
         STORE_TEST(test_submit_without_a_connection_is_refused),
+        STORE_TEST(test_lock_without_a_key_is_a_timeout),
         STORE_TEST(test_find),
         STORE_TEST(test_find_without_a_row_found_nothing),
         STORE_TEST(test_void),
+        STORE_TEST(test_void_of_a_locked_wallet_joins_the_wallets_line),
+        STORE_TEST(test_void_that_is_busy_without_a_wallet_fails),
         STORE_TEST(test_unreadable_find_and_void_fail),
         STORE_TEST(test_answer_after_the_operation_timed_out_is_dropped),
         STORE_TEST(test_late_batch_still_answers_the_others),
@@ -485,6 +662,8 @@ int main(void)
         STORE_TEST(test_servers_own_timeout_is_timed_out),
         STORE_TEST(test_lanes_and_times_have_names),
         STORE_TEST(test_times_are_kept_for_each_kind),
+        STORE_TEST(test_stop_ends_the_probe_and_leaves_the_lanes),
+        STORE_TEST(test_stop_with_a_probe_in_flight),
         STORE_TEST(test_create_without_memory_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,16 @@
 
 #include <cmocka.h>
 
-enum { WALKS = 40, STEPS = 300, DRAWN_OPS = 24, PATIENCE_MS = 5000 };
+enum {
+    WALKS = 120,
+    STEPS = 300,
+    DRAWN_OPS = 24,
+    WALLET = 100,               /* the first one */
+    WALLETS = 4,                /* so that they fold, and wait for one another */
+    BROKEN_WALLET = WALLET,     /* no hold of it can be written */
+    WAITED_WALLET = WALLET + 1, /* another session often holds its keys */
+    PATIENCE_MS = 5000,
+};
 
 /* Our own numbers: a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
 static uint32_t walk;
@@ -22,6 +31,7 @@ static bool accepted[STORE_OPS_MAX];
 /* The hold's statement reached the server since it was submitted. */
 static bool reached[STORE_OPS_MAX];
 static unsigned outcomes[PG_OUTCOMES];
+static bool wallets_are_free; /* no row is found locked */
 
 static unsigned draw(unsigned below)
 {
@@ -45,6 +55,27 @@ static unsigned op_of_hold(const PGconn *conn, int m)
     return (unsigned)(unsigned char)ids[m * (4 + UUID7_BYTES) + 4] - 1;
 }
 
+/* The wallet of member m of a hold statement; all of them are small numbers. */
+static int wallet_of_hold(const PGconn *conn, int m)
+{
+    const char *wallets = fake_pq_sent(conn)->values[4] + 20;
+    return (unsigned char)wallets[m * (4 + 8) + 11];
+}
+
+/* What the whole statement fails with because of one member; NULL: of none. */
+static const char *sqlstate_of_hold(const PGconn *conn)
+{
+    const char *sqlstate = NULL;
+    for (int m = 0; m < batch_of(conn); m++) {
+        const int wallet = wallet_of_hold(conn, m);
+        if (wallet == BROKEN_WALLET)
+            return "23505";
+        if (wallet == WAITED_WALLET && draw(2) == 0)
+            sqlstate = "55P03";
+    }
+    return sqlstate;
+}
+
 static PGresult *rows_for(const PGconn *conn)
 {
     const char *statement = fake_pq_sent(conn)->statement;
@@ -56,7 +87,7 @@ static PGresult *rows_for(const PGconn *conn)
     if (strcmp(statement, "find") == 0)
         return rows_find(&recorded, 0);
     if (strcmp(statement, "void") == 0)
-        return rows_void("voided", 1);
+        return rows_void(!wallets_are_free && draw(6) == 0 ? "busy" : "voided", 1);
     if (strncmp(statement, "eval", 4) == 0) {
         const int count = strcmp(statement, "eval_one") == 0 ? 1 : batch_of(conn);
         rows = rows_evaluate();
@@ -64,9 +95,12 @@ static PGresult *rows_for(const PGconn *conn)
             rows_add_evaluate(rows, n, "00", n);
         return rows;
     }
+    const char *sqlstate = sqlstate_of_hold(conn);
+    if (sqlstate != NULL)
+        return fake_pq_error(sqlstate, "ERROR");
     rows = rows_hold();
     for (int n = 1; n <= batch_of(conn); n++) {
-        const bool busy = strcmp(statement, "hold_batch") == 0 && draw(6) == 0;
+        const bool busy = !wallets_are_free && draw(6) == 0;
         rows_add_hold(rows, n, busy ? "busy" : "new", busy ? NULL : &recorded);
     }
     return rows;
@@ -121,12 +155,15 @@ static void submit_one(void)
     if (accepted[i])
         outcomes[store_ops[i].outcome]++;
     reached[i] = false;
-    accepted[i] = payment_store_submit(store, store_op(i, KINDS[draw(4)])) == ERR_OK;
+    struct payment_op *op = store_op(i, KINDS[draw(4)]);
+    op->command.wallet_id = draw(2) ? BROKEN_WALLET : WALLET + (int64_t)draw(WALLETS);
+    accepted[i] = payment_store_submit(store, op) == ERR_OK;
 }
 
 static void do_something(void)
 {
-    static const char *const SQLSTATES[] = {"22000", "26000", "25006", "40001", "57014", "0A000"};
+    static const char *const SQLSTATES[] = {"22000", "26000", "25006", "40001",
+                                            "57014", "0A000", "55P03"};
     PGconn *conn = any_asked();
 
     switch (draw(10)) {
@@ -143,7 +180,7 @@ static void do_something(void)
         break;
     case 6:
         if (conn != NULL)
-            fake_pq_answer(conn, fake_pq_error(SQLSTATES[draw(6)], draw(6) ? "ERROR" : "FATAL"));
+            fake_pq_answer(conn, fake_pq_error(SQLSTATES[draw(7)], draw(6) ? "ERROR" : "FATAL"));
         break;
     case 7:
         if (conn != NULL && draw(3) == 0)
@@ -187,6 +224,7 @@ static void assert_all_ended(void)
 
 static void assert_works(void)
 {
+    wallets_are_free = true;
     store_submit_ok(63, PAYMENT_OP_HOLD);
     for (int ms = 0; ms < 50 && store_ops[63].done == 0; ms++) {
         PGconn *conn = any_asked();
@@ -195,6 +233,7 @@ static void assert_works(void)
         bench_turn();
     }
     store_assert_done(63, PG_DONE);
+    wallets_are_free = false;
 }
 
 static void test_random_faults_end_every_operation_once(void **state)

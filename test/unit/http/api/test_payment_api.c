@@ -459,6 +459,7 @@ static void test_refused_submits(void **state)
         {ERR_TIMEOUT, 503, "overloaded"},
         {ERR_UNAVAILABLE, 503, "database-unavailable"},
         {ERR_CONFLICT, 409, "idempotency-in-flight"},
+        {ERR_POISONED, 503, "wallet-unavailable"},
         {ERR_SYSTEM, 500, "internal"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -471,7 +472,8 @@ static void test_refused_submits(void **state)
         assert_int_equal(headers_have("Retry-After: 1\r\n"), cases[i].status != 500);
     }
     const struct payment_stats *stats = payment_api_stats(api);
-    assert_int_equal(stats->shed_total[0] + stats->shed_total[1] + stats->shed_total[2], 3);
+    for (unsigned i = 0; i < PAYMENT_SHEDS; i++) /* each under its own reason */
+        assert_int_equal(stats->shed_total[i], 1);
     assert_int_equal(stats->idempotency_total[3], 1);
 }
 
@@ -487,6 +489,8 @@ static void test_outcomes_without_a_decision(void **state)
         {PG_TIMED_OUT, 504, "nothing was moved"},
         {PG_UNKNOWN, 504, "the outcome is not known; retry with the same Idempotency-Key"},
         {PG_UNAVAILABLE, 503, "nothing was sent"},
+        {PG_LOCKED, 409, "idempotency-in-flight"},
+        {PG_POISONED, 503, "wallet-unavailable"},
         {PG_FAILED, 500, "\"title\":\"Internal error\""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -501,6 +505,8 @@ static void test_outcomes_without_a_decision(void **state)
     }
     assert_string_equal(given.note.sqlstate, "XX000");
     assert_int_equal(payment_api_stats(api)->outcomes_total[PG_UNKNOWN], 1);
+    assert_int_equal(payment_api_stats(api)->outcomes_total[PG_LOCKED], 1);
+    assert_int_equal(payment_api_stats(api)->idempotency_total[PAYMENT_IDEMPOTENCY_IN_FLIGHT], 1);
 }
 
 static void test_expired_after_the_budget_is_504(void **state)

@@ -130,6 +130,7 @@ static void test_headers_that_rfcs_demand(void **state)
                         "WWW-Authenticate: ApiKey realm=\"payment-latency-api\"\r\n");
     assert_string_equal(problem_kind(PROBLEM_OVERLOADED)->headers, "Retry-After: 1\r\n");
     assert_string_equal(problem_kind(PROBLEM_DATABASE_UNAVAILABLE)->headers, "Retry-After: 1\r\n");
+    assert_string_equal(problem_kind(PROBLEM_WALLET_UNAVAILABLE)->headers, "Retry-After: 1\r\n");
     assert_string_equal(problem_kind(PROBLEM_UNSUPPORTED_MEDIA_TYPE)->headers,
                         "Accept: application/json\r\n");
 }

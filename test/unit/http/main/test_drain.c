@@ -11,7 +11,7 @@
 
 static uint64_t now_us;
 static bool server_quiet, store_quiet, close_after_answers, server_draining, pool_draining;
-static uint32_t pool_down;
+static uint32_t pool_down, store_stops;
 
 static uint64_t mono_us(void)
 {
@@ -37,6 +37,11 @@ bool payment_store_quiet(const struct payment_store *store)
     (void)store;
     return store_quiet;
 }
+void payment_store_stop(struct payment_store *store)
+{
+    (void)store;
+    store_stops++;
+}
 void pg_pool_drain(struct pg_pool *pool)
 {
     (void)pool;
@@ -61,7 +66,7 @@ static int set_up(void **state)
     now_us = 1000000;
     clock_replace(mono_us, NULL);
     server_quiet = store_quiet = close_after_answers = server_draining = pool_draining = false;
-    pool_down = 0;
+    pool_down = store_stops = 0;
     drain = (struct drain){.delay_ms = 50, .timeout_ms = 200};
     if (reactor_create(&drain.reactor, 4) != ERR_OK)
         return -1;
@@ -106,9 +111,11 @@ static void test_pool_closes_after_the_last_request(void **state)
     server_quiet = true;
     pass_ms(5);
     assert_false(pool_draining);
+    assert_int_equal(store_stops, 0); /* the probe goes on while requests do */
     store_quiet = true;
     pass_ms(5);
     assert_true(pool_draining);
+    assert_int_equal(store_stops, 1);
     assert_int_equal(drain.state, DRAIN_DATABASE);
 
     pool_down = 6;

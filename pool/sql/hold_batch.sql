@@ -1,18 +1,14 @@
--- Holds: one statement, one commit; exactly one row per request, matched by n. Two statements from one text:
--- variant hold_batch: lock = SKIP LOCKED
--- variant hold_one: lock =
--- hold_batch takes many and never waits for a wallet: one that somebody else has locked comes back as 'busy'
--- and is sent again alone. hold_one takes one (arrays of one), waits, bounded by lock_timeout, and never
--- answers 'busy'.
---
+-- Many holds of different wallets, one statement, one commit. Waits for no wallet: one that somebody else
+-- has locked comes back as 'busy'. Where a wallet appears twice, send hold_fold.sql.
 -- $1 txn uuid[] $2 client int4[] $3 key text[] $4 fingerprint bytea[] $5 wallet int8[] $6 amount int8[]
 -- $7 currency text[] $8 mcc int4[] $9 country text[] $10 elapsed_us int4[] $11 budget_us int4[], all of one
--- length; $12 region text. The caller guarantees: all wallets differ, all (client, key) differ.
+-- length; $12 region text.
+-- The caller guarantees: all wallets differ, all (client, key) differ.
+-- One row per request, matched by n (1-based): how is 'new', 'replay' (decided before), 'race' (decided by
+-- somebody else meanwhile), 'busy' or 'late' (the budget was over when the lock was had; nothing written).
+-- The one wait left is for somebody else's uncommitted row of the same key. Past the session's
+-- lock_timeout it ends in 55P03, and nothing is written.
 -- Wallets are locked in id order and keys claimed in key order, so no cycle of waits is possible.
---
--- Decided before (prev), else lock the wallet (w) and decide on the locked row only (d), claim the key and
--- record the decision (ins), move money where our own row went in (mine, upd), write the ledger (led). Only
--- RETURNING carries data from step to step, so the order is fixed.
 WITH req AS MATERIALIZED (
   SELECT r.*, $12::text AS region
     FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
@@ -25,23 +21,24 @@ WITH req AS MATERIALIZED (
   SELECT r.n, s.* FROM req r
    CROSS JOIN LATERAL (SELECT x.* FROM pay.simulation x
                         WHERE x.client_id = r.client_id AND x.idem_key = r.idem_key OFFSET 0) s
+), todo AS MATERIALIZED (
+  SELECT r.* FROM req r WHERE NOT EXISTS (SELECT 1 FROM prev WHERE prev.n = r.n)
 ), w AS MATERIALIZED (
   SELECT w.* FROM pay.wallet w
-   WHERE w.wallet_id = ANY (ARRAY(SELECT r.wallet_id FROM req r
-                                   WHERE NOT EXISTS (SELECT 1 FROM prev WHERE prev.n = r.n)))
-   ORDER BY w.wallet_id FOR NO KEY UPDATE {{lock}}
+   WHERE w.wallet_id = ANY (ARRAY(SELECT r.wallet_id FROM todo r))
+   ORDER BY w.wallet_id FOR NO KEY UPDATE SKIP LOCKED
 ), d AS MATERIALIZED (
-  -- '68': the budget was over when the lock was had, nothing is written. '-1': a wallet that exists but was
-  -- locked by somebody else, come back alone.
+  -- Decided on the locked rows only. '68' is late; '-1' is a wallet that exists but is not ours.
+  -- Late counts from the transaction's begin: the statement's own time starts after the tables were had.
   SELECT r.*, w.balance, w.version, p.clearing_account, t.today, c.day_spent, c.day_count, c.month_spent,
-    (CASE WHEN clock_timestamp() - statement_timestamp() > r.budget_us * interval '1 microsecond' THEN '68'
+    (CASE WHEN clock_timestamp() - transaction_timestamp() > r.budget_us * interval '1 microsecond' THEN '68'
           WHEN w.wallet_id IS NULL AND EXISTS (SELECT 1 FROM pay.wallet x WHERE x.wallet_id = r.wallet_id)
             THEN '-1'
           ELSE {{decision}} END)::char(2) AS code
-  FROM req r LEFT JOIN w ON w.wallet_id = r.wallet_id
+  FROM todo r LEFT JOIN w ON w.wallet_id = r.wallet_id
   {{counters}}
-  WHERE NOT EXISTS (SELECT 1 FROM prev WHERE prev.n = r.n)
 ), ins AS (
+  -- Claims the keys and records the decisions. Only RETURNING carries data on, so the order is fixed.
   INSERT INTO pay.simulation AS s (txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency,
                                    mcc, effect, code, balance_after, processing_us, created_at)
   SELECT d.txn_id, d.client_id, d.idem_key, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
@@ -52,10 +49,12 @@ WITH req AS MATERIALIZED (
   ON CONFLICT (client_id, idem_key) WHERE idem_key IS NOT NULL DO UPDATE SET replays = s.replays + 1
   RETURNING s.*
 ), mine AS MATERIALIZED (
-  SELECT d.* FROM d JOIN ins ON ins.txn_id = d.txn_id WHERE ins.code = '00'
+  SELECT d.* FROM d JOIN ins ON ins.txn_id = d.txn_id WHERE d.code = '00'
 ), upd AS (
+  -- Money moves where our own row went in. The new row comes from the locked one in m, never from w: that
+  -- is the statement's snapshot, older than a credit just waited for, and its constraints are checked.
   UPDATE pay.wallet w
-     SET balance = w.balance - m.amount, version = w.version + 1, day = m.today,
+     SET balance = m.balance - m.amount, version = m.version + 1, day = m.today,
          day_spent = m.day_spent + m.amount, day_count = m.day_count + 1,
          month_spent = m.month_spent + m.amount
     FROM mine m WHERE w.wallet_id = m.wallet_id

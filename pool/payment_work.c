@@ -1,0 +1,156 @@
+#include "pool/payment_work_private.h"
+
+#include "core/clock.h"
+#include "pool/payment_sql_private.h"
+#include "pool/pg_array_private.h"
+
+static struct payment_op *op_of(const struct pg_member *member)
+{
+    return container_of((struct pg_member *)(uintptr_t)member, struct payment_op, member);
+}
+
+/* ---- evaluate ---- */
+
+static struct span region_of(const struct payment_op *op)
+{
+    return payment_store_region(op->store);
+}
+
+static void evaluate_encode(struct pg_member *const *members, uint32_t count,
+                            struct pg_params *params, struct buf *storage)
+{
+    const struct payment_command *commands[PG_BATCH_MAX];
+
+    for (uint32_t i = 0; i < count; i++)
+        commands[i] = &op_of(members[i])->command;
+    payment_sql_encode_evaluate(commands, count, region_of(op_of(members[0])), params, storage);
+}
+
+static void evaluate_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
+{
+    for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
+        uint32_t n;
+        if (!payment_sql_row_number(rows, row, count, &n) || members[n] == NULL)
+            continue;
+        struct payment_op *op = op_of(members[n]);
+        if (payment_sql_decode_evaluate(rows, row, &op->decision)) {
+            op->decision.command = op->command;
+            members[n]->verdict = PG_VERDICT_DONE;
+        }
+    }
+}
+
+const struct pg_work PAYMENT_WORK_EVALUATE = {
+    .name = "eval",
+    .read_only = true,
+    .member_bytes_max = PAYMENT_SQL_EVALUATE_BYTES_MAX,
+    .encode = evaluate_encode,
+    .decode = evaluate_decode,
+};
+
+/* ---- hold ---- */
+
+static struct payment_sql_hold hold_of(const struct payment_op *op, uint64_t now_us)
+{
+    const uint64_t left_us = op->due_us > now_us ? op->due_us - now_us : 0;
+
+    return (struct payment_sql_hold){
+        .txn_id = op->txn_id,
+        .client_id = op->client_id,
+        .key = {op->key, op->key_len},
+        .fingerprint = &op->fingerprint,
+        .command = &op->command,
+        .elapsed_us = (int32_t)(now_us - op->started_us),
+        .budget_us = left_us > INT32_MAX ? INT32_MAX : (int32_t)left_us,
+    };
+}
+
+static void hold_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
+                        struct buf *storage)
+{
+    struct payment_sql_hold holds[PG_BATCH_MAX];
+    const uint64_t now_us = clock_mono_us();
+
+    for (uint32_t i = 0; i < count; i++)
+        holds[i] = hold_of(op_of(members[i]), now_us);
+    payment_sql_encode_hold(holds, count, region_of(op_of(members[0])), params, storage);
+}
+
+static void hold_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
+{
+    for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
+        uint32_t n;
+        bool busy;
+        if (!payment_sql_row_number(rows, row, count, &n) || members[n] == NULL)
+            continue;
+        if (payment_sql_decode_hold(rows, row, &op_of(members[n])->decision, &busy))
+            members[n]->verdict = busy ? PG_VERDICT_BUSY : PG_VERDICT_DONE;
+    }
+}
+
+const struct pg_work PAYMENT_WORK_HOLD = {
+    .name = "hold",
+    .member_bytes_max = PAYMENT_SQL_HOLD_BYTES_MAX,
+    .encode = hold_encode,
+    .decode = hold_decode,
+};
+
+/* ---- find and void ---- */
+
+static void find_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
+                        struct buf *storage)
+{
+    CHECK(count == 1);
+    const struct payment_op *op = op_of(members[0]);
+    payment_sql_encode_find(&op->txn_id, op->client_id, params, storage);
+}
+
+static void find_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
+{
+    CHECK(count == 1);
+    if (members[0] == NULL)
+        return;
+    struct payment_op *op = op_of(members[0]);
+    op->found = pg_rows_count(rows) == 1;
+    if (!op->found || payment_sql_decode_find(rows, &op->decision, &op->voided))
+        members[0]->verdict = PG_VERDICT_DONE;
+}
+
+const struct pg_work PAYMENT_WORK_FIND = {
+    .name = "find",
+    .read_only = true,
+    .member_bytes_max = PAYMENT_SQL_FIND_BYTES_MAX,
+    .encode = find_encode,
+    .decode = find_decode,
+};
+
+static void void_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
+                        struct buf *storage)
+{
+    CHECK(count == 1);
+    const struct payment_op *op = op_of(members[0]);
+    payment_sql_encode_void(&op->txn_id, &op->pending_id, op->client_id, params, storage);
+}
+
+static void void_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
+{
+    CHECK(count == 1);
+    if (members[0] == NULL)
+        return;
+    struct payment_op *op = op_of(members[0]);
+    int64_t wallet_id = 0;
+    bool busy;
+    if (!payment_sql_decode_void(rows, &op->void_result, &op->void_balance_minor, &wallet_id,
+                                 &busy))
+        return;
+    if (busy) /* now that the wallet is known, the void waits with its holds */
+        members[0]->shard = (uint64_t)wallet_id;
+    members[0]->verdict = busy ? PG_VERDICT_BUSY : PG_VERDICT_DONE;
+}
+
+const struct pg_work PAYMENT_WORK_VOID = {
+    .name = "void",
+    .member_bytes_max = PAYMENT_SQL_VOID_BYTES_MAX,
+    .encode = void_encode,
+    .decode = void_decode,
+};
