@@ -41,3 +41,17 @@ def start_victim(start_service, book, gate):
 def gate(cluster):
     with Gate(cluster.port) as own:
         yield own
+
+
+@pytest.fixture
+def durable(database):
+    """Commits that wait for the disk, as they do wherever money is kept."""
+
+    def set_to(value):
+        database.run(f"ALTER SYSTEM SET fsync = {value}")
+        database.run("SELECT pg_reload_conf()")
+        wait_until(lambda: database.value("SHOW fsync") == value)
+
+    set_to("on")
+    yield
+    set_to("off")

@@ -1,12 +1,12 @@
 """Service and clients die at the worst moment; whoever comes back finds one decision per key."""
 
+from harness.faults import hold_up, waits_in_server
 from harness.http import Closed
 from harness.machine import in_threads, wait_until
 from harness.payments import hold_bytes, new_key, payload, post
 from harness.service import PATIENT, Service
 
 ROUNDS, HOLDS_PER_ROUND = 20, 5
-LOCK_WALLET = "SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE"
 
 
 def send_holds(service, wallets, keys):
@@ -57,11 +57,10 @@ def test_client_that_resets_while_its_hold_is_decided_has_it_recorded_once(
     service = start_service(PATIENT)
     wallet, key = book.wallet(balance=1000), new_key()
     with database.connect() as other:
-        other.execute("BEGIN")
-        other.execute(LOCK_WALLET, (wallet,))
+        hold_up(other, "server", wallet)
         connection = service.connect()
         connection.send(hold_bytes(wallet, key))
-        wait_until(lambda: database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: waits_in_server(database))
         connection.reset()
         wait_until(lambda: service.metrics().value("http_connection_states", state="orphan") == 1)
         other.execute("COMMIT")

@@ -6,13 +6,17 @@ import threading
 import pytest
 
 from harness.faults import (
-    LOCK_WALLET,
     NO_PROBES,
+    SESSIONS,
     Load,
     full_again,
+    hold_up,
     own_backends,
+    own_pool_backends,
+    own_probe_backends,
     post_until_created,
     terminate,
+    waits_in_server,
 )
 from harness.http import timed
 from harness.machine import seconds, wait_until
@@ -108,7 +112,7 @@ def test_idle_backends_killed_one_by_one_fail_no_request(start_victim, gate, dat
 
     caller = threading.Thread(target=call, daemon=True)
     caller.start()
-    for pid in own_backends(gate, database):
+    for pid in own_pool_backends(gate, database):
         connects = service.metrics().value("pool_connects_total")
         terminate(database, [pid])
         wait_until(lambda: full_again(service, connects + 1))
@@ -128,14 +132,28 @@ def test_all_idle_backends_killed_at_once_are_replaced(start_victim, gate, datab
     assert service.call("GET", SIMULATE).status == 200
 
 
+def test_killed_probe_is_replaced_and_nobody_notices(start_victim, gate, database):
+    service = start_victim(url=database.url(port=gate.port))
+    (before,) = own_probe_backends(gate, database)
+
+    terminate(database, [before])
+    statuses = []
+
+    def replaced():
+        statuses.append(service.probe("/readyz"))
+        return [pid for pid in own_probe_backends(gate, database) if pid != before]
+
+    wait_until(replaced, what="another session of the probe")
+    assert set(statuses) == {200}
+
+
 def test_backend_killed_while_a_hold_waits_never_debits_twice(start_victim, database, book):
     service = start_victim(PATIENT)
     wallet, key = book.wallet(balance=1000), new_key()
     with database.connect() as other, service.connect() as connection:
-        other.execute("BEGIN")
-        other.execute(LOCK_WALLET, (wallet,))
+        hold_up(other, "server", wallet)
         connection.send(hold_bytes(wallet, key))
-        (pid,) = wait_until(lambda: database.backends("wait_event_type = 'Lock'"))
+        (pid,) = wait_until(lambda: waits_in_server(database))
         terminate(database, [pid])
         wait_until(lambda: pid not in database.backends())
         other.execute("COMMIT")
@@ -198,7 +216,7 @@ def test_statements_discarded_behind_its_back_are_prepared_again(
     service = start_victim({**PATIENT, **NO_PROBES}, url=database.url(port=gate.port))
     wallet = book.wallet(balance=1000)
     links = gate.idle_links()
-    assert len(links) == 6
+    assert len(links) == SESSIONS
 
     for link in links:
         link.inject(statement)

@@ -11,6 +11,7 @@ from harness.faults import (
     closed_connections,
     own_backends,
     post_until_created,
+    waits_in_memory,
 )
 from harness.http import timed
 from harness.machine import in_threads, seconds, wait_until
@@ -52,7 +53,7 @@ def test_locked_wallet_holds_up_nobody_else(start_victim, database, book):
         other.execute("BEGIN")
         other.execute(LOCK_WALLET, (locked,))
         connection.send(hold_bytes(locked, new_key()))
-        wait_until(lambda: database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: waits_in_memory(service))
 
         answers = in_threads(8, lambda index: hold(service, others[index]))
         other.execute("COMMIT")

@@ -11,6 +11,12 @@ NOTICE_S = 0.25
 """What a loaded machine may add to a deadline before a test calls it missed."""
 
 LOCK_WALLET = "SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE"
+"""A hold of this wallet waits in the service's memory."""
+LOCK_DECISIONS = "LOCK TABLE pay.simulation IN SHARE MODE"
+"""Every hold's statement waits in the server; who only reads goes on."""
+SESSIONS = 7
+"""A service's own: those of its pool, and the probe's."""
+OF_PROBE = "application_name LIKE '%% probe'"
 NO_PROBES = {"DB_PROBE_INTERVAL_MS": "60000"}
 
 
@@ -29,6 +35,29 @@ def post_until_created(service, wallet, key, amount=100, limit=10):
 
 def closed_connections(service):
     return service.metrics().value("pool_closed_total")
+
+
+def waits_in_memory(service):
+    """A hold or void of this service waits for a wallet that somebody else has locked."""
+    return service.metrics().value("lane_parked_wallets") > 0
+
+
+def waits_in_server(database):
+    """The backends of statements that wait for a lock."""
+    return database.backends("wait_event_type = 'Lock'")
+
+
+def hold_up(other, where, wallet):
+    """A transaction in session `other` makes holds of this wallet wait, in "memory" or "server"."""
+    other.execute("BEGIN")
+    if where == "memory":
+        other.execute(LOCK_WALLET, (wallet,))
+    else:
+        other.execute(LOCK_DECISIONS)
+
+
+def is_held_up(service, database, where):
+    return waits_in_memory(service) if where == "memory" else waits_in_server(database)
 
 
 def terminate(database, pids):
@@ -72,11 +101,24 @@ class Load:
 
 def own_backends(gate, database):
     """The backends behind this test's gate: those of the shared service have other peers."""
+    return _backends_behind(gate, database, "true")
+
+
+def own_pool_backends(gate, database):
+    """Of them, those that work for callers."""
+    return _backends_behind(gate, database, f"NOT {OF_PROBE}")
+
+
+def own_probe_backends(gate, database):
+    return _backends_behind(gate, database, OF_PROBE)
+
+
+def _backends_behind(gate, database, where):
     ports = [link.server.getsockname()[1] for link in gate.all_links()]
     return [
         row[0]
         for row in database.rows(
-            "SELECT pid FROM pg_stat_activity WHERE client_port = ANY(%s)", ports
+            f"SELECT pid FROM pg_stat_activity WHERE client_port = ANY(%s) AND {where}", ports
         )
     ]
 

@@ -21,7 +21,6 @@ APP_PASSWORD = "pw" + secrets.token_hex(12)
 SETTINGS = {
     "max_connections": "120",
     "shared_buffers": "64MB",
-    "fsync": "off",
     "max_wal_size": "2GB",
     "autovacuum": "off",
     "log_min_messages": "warning",
@@ -44,6 +43,9 @@ class Cluster:
         self.start()
         with self.connect("postgres") as admin:
             admin.execute(f"CREATE ROLE {APP_ROLE} LOGIN PASSWORD '{APP_PASSWORD}'")
+            # Here and not in SETTINGS, which nothing can change while the server runs.
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
 
     def start(self):
         words = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.faults import hold_up, waits_in_memory
 from harness.http import timed
 from harness.machine import seconds, wait_until
 from harness.payments import hold, new_key, payload, post, problem
@@ -33,8 +34,7 @@ def locked_wallet(database, book):
     """(wallet, release): somebody else holds its row until release() is called."""
     wallet = book.wallet(balance=1000)
     with database.connect() as other:
-        other.execute("BEGIN")
-        other.execute("SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE", (wallet,))
+        hold_up(other, "memory", wallet)
         yield wallet, lambda: other.execute("COMMIT")
 
 
@@ -53,15 +53,28 @@ def test_malformed_timeout_is_ignored(service, book, headers):
     assert post(service, payload(book.wallet()), new_key(), headers).status == 201
 
 
-def test_hold_whose_lock_comes_too_late_moves_nothing(service, database, book, locked_wallet):
+def test_hold_whose_wallet_is_free_too_late_moves_nothing(service, book, locked_wallet):
     wallet, release = locked_wallet
-    key = new_key()
-    answer = post(service, payload(wallet), key, {"X-Request-Timeout-Ms": "100"})
+    answer = post(service, payload(wallet), new_key(), {"X-Request-Timeout-Ms": "100"})
+    wait_until(lambda: not waits_in_memory(service))
 
-    past = "wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '200 ms'"
-    wait_until(lambda: database.backends(past))
     release()
-    wait_until(lambda: not database.backends("state = 'active'"))
+    hold(service, wallet, 7)
+
+    assert answer.status == 504
+    assert (book.balance(wallet), book.holds(wallet), book.decisions(wallet)) == (993, 1, 1)
+
+
+def test_hold_whose_lock_comes_too_late_moves_nothing(service, database, book):
+    wallet = book.wallet(balance=1000)
+    with database.connect() as other:
+        hold_up(other, "server", wallet)
+        answer = post(service, payload(wallet), new_key(), {"X-Request-Timeout-Ms": "100"})
+
+        past = "wait_event_type = 'Lock' AND clock_timestamp() - query_start > interval '200 ms'"
+        wait_until(lambda: database.backends(past))
+        other.execute("COMMIT")
+        wait_until(lambda: not database.backends("state = 'active'"))
 
     assert answer.status == 504
     assert (book.balance(wallet), book.holds(wallet), book.decisions(wallet)) == (1000, 0, 0)

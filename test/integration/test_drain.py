@@ -3,6 +3,9 @@
 import signal
 import threading
 
+import pytest
+
+from harness.faults import hold_up, is_held_up
 from harness.http import Closed, Connection
 from harness.machine import wait_until
 from harness.payments import hold_bytes, new_key
@@ -102,14 +105,14 @@ def test_second_sigterm_ends_at_once(start_service):
     assert service.wait(2) == 1
 
 
-def test_request_in_flight_is_answered_before_the_end(start_service, book):
+@pytest.mark.parametrize("where", ["memory", "server"])
+def test_request_in_flight_is_answered_before_the_end(start_service, book, where):
     service = start_service(PATIENT)
     wallet = book.wallet()
     with book.database.connect() as other, service.connect() as connection:
-        other.execute("BEGIN")
-        other.execute("SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE", (wallet,))
+        hold_up(other, where, wallet)
         connection.send(hold_bytes(wallet, new_key()))
-        wait_until(lambda: book.database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: is_held_up(service, book.database, where))
         service.signal(signal.SIGTERM)
         wait_until(lambda: service.events("drain"))
         other.execute("COMMIT")
@@ -120,15 +123,15 @@ def test_request_in_flight_is_answered_before_the_end(start_service, book):
     assert service.wait() == 0
 
 
-def test_drain_is_cut_at_its_limit(start_service, book):
+@pytest.mark.parametrize("where", ["memory", "server"])
+def test_drain_is_cut_at_its_limit(start_service, book, where):
     """A request that cannot end does not keep the process; its exit code says so."""
     service = start_service({**PATIENT, "DRAIN_TIMEOUT_MS": "300"})
     wallet = book.wallet()
     with book.database.connect() as other, service.connect() as connection:
-        other.execute("BEGIN")
-        other.execute("SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE", (wallet,))
+        hold_up(other, where, wallet)
         connection.send(hold_bytes(wallet, new_key()))
-        wait_until(lambda: book.database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: is_held_up(service, book.database, where))
 
         service.signal(signal.SIGTERM)
 
@@ -264,7 +267,9 @@ def test_sighup_says_what_it_found_of_the_database_url(start_service, database, 
     assert not service.events("pg_pool_epoch")
     reload("changed")
 
-    assert len(service.events("pg_pool_epoch")) == 1
+    replaced = {event["db.application_name"] for event in service.events("pg_pool_epoch")}
+    assert replaced == {"payment-latency-api", "payment-latency-api probe"}
+    assert len(service.events("pg_pool_epoch")) == 2
     assert len(service.events("config_reload", setting="DATABASE_URL")) == 3
 
 

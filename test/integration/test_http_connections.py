@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.faults import hold_up, is_held_up
 from harness.http import Closed, converse, request_bytes
 from harness.machine import seconds, wait_until
 from harness.payments import POST_HEAD, hold_bytes, new_key, problem
@@ -19,13 +20,13 @@ def test_pipelined_requests_are_answered_in_order(service):
     assert statuses == [404 if path == "/nothing" else 200 for path in paths]
 
 
-def test_slow_first_request_is_answered_before_a_fast_second(service, book):
+@pytest.mark.parametrize("where", ["memory", "server"])
+def test_slow_first_request_is_answered_before_a_fast_second(service, book, where):
     wallet = book.wallet()
     with book.database.connect() as other, service.connect() as connection:
-        other.execute("BEGIN")
-        other.execute("SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE", (wallet,))
+        hold_up(other, where, wallet)
         connection.send(hold_bytes(wallet, new_key()) + LIVEZ)
-        wait_until(lambda: book.database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: is_held_up(service, book.database, where))
         other.execute("COMMIT")
 
         assert [connection.response().status, connection.response().status] == [201, 200]
@@ -88,14 +89,14 @@ def test_half_close_after_a_request_is_still_answered(service):
         assert connection.ended()
 
 
-def test_half_close_while_a_hold_is_decided_is_still_answered(service, book):
+@pytest.mark.parametrize("where", ["memory", "server"])
+def test_half_close_while_a_hold_is_decided_is_still_answered(service, book, where):
     wallet = book.wallet()
     with book.database.connect() as other, service.connect() as connection:
-        other.execute("BEGIN")
-        other.execute("SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE", (wallet,))
+        hold_up(other, where, wallet)
         connection.send(hold_bytes(wallet, new_key()))
         connection.half_close()
-        wait_until(lambda: book.database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: is_held_up(service, book.database, where))
         other.execute("COMMIT")
 
         assert connection.response().status == 201

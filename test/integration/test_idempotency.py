@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.faults import hold_up, is_held_up
 from harness.machine import in_threads, wait_until
 from harness.payments import FOOD_MX, hold, hold_bytes, new_key, payload, post, problem
 from harness.service import API_KEY_PREVIOUS, PATIENT
@@ -76,13 +77,13 @@ def test_retry_after_a_race_gives_the_one_decision(service, book):
     assert book.holds(wallet) == 1
 
 
-def test_key_in_flight_is_409_until_it_is_decided(service, book):
+@pytest.mark.parametrize("where", ["memory", "server"])
+def test_key_in_flight_is_409_until_it_is_decided(service, book, where):
     wallet, key = book.wallet(), new_key()
     with book.database.connect() as other, service.connect() as first:
-        other.execute("BEGIN")
-        other.execute("SELECT 1 FROM pay.wallet WHERE wallet_id = %s FOR UPDATE", (wallet,))
+        hold_up(other, where, wallet)
         first.send(hold_bytes(wallet, key))
-        wait_until(lambda: book.database.backends("wait_event_type = 'Lock'"))
+        wait_until(lambda: is_held_up(service, book.database, where))
 
         duplicate = post(service, payload(wallet), key)
         other.execute("COMMIT")

@@ -3,8 +3,8 @@
 import pytest
 
 from harness.machine import wait_until
-from harness.payments import evaluate, hold, new_key, payload, post, void
-from harness.service import SIMULATE
+from harness.payments import evaluate, hold, new_key, payload, post, problem, void
+from harness.service import PATIENT, SIMULATE
 
 CONTRACT_EDGES = {
     "0.0005",
@@ -307,6 +307,23 @@ def test_open_descriptors_follow_the_connections(service):
 
     assert during - before >= 5
     wait_until(lambda: service.descriptors() <= before)
+
+
+def test_wallet_that_evaluates_fail_on_counts_as_poisoned(start_service, book):
+    service = start_service(PATIENT)
+    broken, whole = book.wallet(book.program(tz="Nowhere/Land")), book.wallet()
+
+    def refused():
+        evaluate(service, whole)
+        answer = evaluate(service, broken)
+        return answer.status == 503 and problem(answer) == "wallet-unavailable"
+
+    wait_until(refused)
+    metrics = service.metrics()
+
+    assert metrics.value("lane_poisoned_wallets") == 1
+    assert metrics.value("lane_poisoned_total") == 1
+    assert len(wait_until(lambda: service.events("wallet_poisoned"))) == 1
 
 
 def test_labels_stay_bounded_whatever_is_asked_for(service):

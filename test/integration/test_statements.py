@@ -6,13 +6,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.machine import BINARY, BUILD
+from harness.machine import BINARY, BUILD, ROOT
 from harness.payments import SEED
 from harness.postgres import APP_ROLE, Database
 from harness.service import REGION, migrate
 
+SQL = ROOT / "pool" / "sql"
 FILES = sorted((BUILD / "sql").glob("*.sql"))
-NAMES = {"eval_batch", "eval_one", "find", "hold_batch", "hold_one", "probe", "void"}
+NAMES = {"eval_batch", "eval_one", "find", "hold_batch", "hold_fold", "probe", "void"}
 BIG_TABLES = ("wallet", "simulation", "transfer")
 # What the service asks of its connections (pool/pg_url.c).
 SESSION = "SET plan_cache_mode = force_generic_plan; SET jit = off"
@@ -123,12 +124,22 @@ def test_a_plan_made_on_empty_tables_ends_when_they_are_analysed(cluster):
         check_reached_by_index(session, arguments)
 
 
-def test_the_variants_of_a_hold_differ_in_the_wait_alone():
-    batch, one = (
-        (BUILD / "sql" / f"{name}.sql").read_text().split()
-        for name in ("hold_batch", "hold_one")
-    )
-    assert " ".join(batch).replace(" FOR NO KEY UPDATE SKIP LOCKED ", " FOR NO KEY UPDATE ") == (
-        " ".join(one)
-    )
-    assert "SKIP" not in one
+def text_of(name):
+    return " ".join((BUILD / "sql" / f"{name}.sql").read_text(encoding="utf-8").split())
+
+
+def test_both_holds_read_and_answer_alike_and_decide_by_the_same_text():
+    batch, fold = text_of("hold_batch"), text_of("hold_fold")
+    decision = re.sub(r"--.*", "", (SQL / "decision.inc.sql").read_text(encoding="utf-8"))
+    begin, answer = "req AS MATERIALIZED (", "SELECT n, 'replay'"
+
+    assert [" ".join(decision.split()) in text for text in (batch, fold)] == [True, True]
+    assert batch[batch.index(answer) :] == fold[fold.index(answer) :]
+    read = batch[batch.index(begin) : batch.index(" ), todo AS")]
+    assert read == fold[fold.index(begin) : fold.index(" ), todo AS")]
+
+
+@pytest.mark.parametrize("name", ["hold_batch", "hold_fold", "void"])
+def test_no_statement_waits_for_a_wallet(name):
+    locks = re.findall(r"FOR NO KEY UPDATE(?: SKIP LOCKED)?|FOR (?:UPDATE|SHARE)", text_of(name))
+    assert locks == ["FOR NO KEY UPDATE SKIP LOCKED"]
