@@ -18,6 +18,8 @@ void answer_begin(struct answer *answer)
     answer->closes = false;
     answer->head_is_read = false;
     answer->head_len = 0;
+    answer->body_at = 0;
+    answer->body_len = 0;
     answer->body_left = 0;
 }
 
@@ -71,30 +73,42 @@ static enum answer_state take_head(struct answer *answer, uint32_t got)
     if (!parse_head(answer) || body > answer->body_left)
         return ANSWER_BAD;
     answer->head_is_read = true;
+    answer->body_at = (uint32_t)(end + 4 - answer->head);
+    answer->body_len = answer->body_left;
     answer->body_left -= body;
+    return answer->body_left == 0 ? ANSWER_WHOLE : ANSWER_MORE;
+}
+
+/* More bytes of the body, in head[] behind the others when they are kept. */
+static enum answer_state take_body(struct answer *answer, uint32_t got, bool is_kept)
+{
+    if (got > answer->body_left)
+        return ANSWER_BAD;
+    answer->body_left -= got;
+    answer->head_len += is_kept ? got : 0;
     return answer->body_left == 0 ? ANSWER_WHOLE : ANSWER_MORE;
 }
 
 enum answer_state answer_read(struct answer *answer, int fd)
 {
     char scrap[4096];
-    char *into = scrap;
-    size_t room = sizeof(scrap);
-    if (!answer->head_is_read) {
-        into = answer->head + answer->head_len;
-        room = ANSWER_HEAD_MAX - 1 - answer->head_len;
-    }
-    const ssize_t got = recv(fd, into, room, 0);
+    const uint32_t room = ANSWER_HEAD_MAX - 1 - answer->head_len;
+    const bool is_kept = !answer->head_is_read || answer->body_left <= room;
+    const ssize_t got = recv(fd, is_kept ? answer->head + answer->head_len : scrap,
+                             is_kept ? room : sizeof(scrap), 0);
     if (got == -1)
         return errno == EAGAIN || errno == EINTR ? ANSWER_MORE : ANSWER_CLOSED;
     if (got == 0)
         return ANSWER_CLOSED;
     if (!answer->head_is_read)
         return take_head(answer, (uint32_t)got);
-    if ((uint64_t)got > answer->body_left)
-        return ANSWER_BAD;
-    answer->body_left -= (uint64_t)got;
-    return answer->body_left == 0 ? ANSWER_WHOLE : ANSWER_MORE;
+    return take_body(answer, (uint32_t)got, is_kept);
+}
+
+const char *answer_body(const struct answer *answer)
+{
+    const bool is_whole = answer->head_len - answer->body_at == answer->body_len;
+    return answer->head_is_read && is_whole ? answer->head + answer->body_at : NULL;
 }
 
 int answer_connect(uint16_t port, bool nonblocking)

@@ -24,8 +24,9 @@ struct answer {
     uint16_t status;
     bool closes; /* the peer said Connection: close */
     bool head_is_read;
-    uint32_t head_len;
-    uint64_t body_left;
+    uint32_t head_len; /* of what head[] holds: the head, and behind it what came of the body */
+    uint32_t body_at;  /* where in head[] the body begins, once the head is read */
+    uint64_t body_len, body_left;
     char head[ANSWER_HEAD_MAX];
 };
 
@@ -33,6 +34,9 @@ struct answer {
 void answer_begin(struct answer *answer);
 /* One recv. A blocking descriptor waits for bytes. */
 enum answer_state answer_read(struct answer *answer, int fd);
+/* The body of a whole answer, body_len bytes; NULL when head and body did not fit. Lives until
+ * answer_begin(). */
+const char *answer_body(const struct answer *answer);
 
 /* A connection to 127.0.0.1 with TCP_NODELAY; -1 with errno. Non-blocking: it may still be under
  * way. */

@@ -15,8 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import allocations  # noqa: E402  (the harness of the tests lies beside this folder)
 import slow  # noqa: E402
+from before import Before  # noqa: E402
 from clients import Clients  # noqa: E402
-from report import Report, machine, versions  # noqa: E402
+from hot import Hot  # noqa: E402
+from report import Report, first_line, machine, versions  # noqa: E402
 from servers import PATIENT, Postgres, Servers, settle  # noqa: E402
 
 CONNECTIONS = 64
@@ -27,6 +29,7 @@ SLEEP_S = 0.02
 LATENCY_S = 0.5
 LATENCY_ROUNDS = 3  # for each round of --rounds: the shorter the turn, the more alike its noise
 LOSSES = ("connect_errors", "read_errors", "write_errors", "timeouts")
+PHASES = ("saturation", "latency", "memory", "allocations", "overload", "hot")
 CAPACITY_CONNECTIONS = (64, 96, 128)  # two full batches in flight, with none, one and two full ones behind
 
 
@@ -34,9 +37,15 @@ def options():
     parser = argparse.ArgumentParser(prog="build/bench", description="Measures what the service promises.")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement, in turn (default 5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each wrk run (default 3)")
-    parser.add_argument("--only", choices=("saturation", "latency", "memory", "allocations", "overload"),
-                        action="append", help="one phase; may be repeated (default: all)")
+    parser.add_argument("--only", choices=(*PHASES, "before"), action="append",
+                        help="one phase; may be repeated (default: all but before)")
+    parser.add_argument("--before", metavar="PATH", type=Path,
+                        help="another binary of this service, to be measured in turn with this one")
     chosen = parser.parse_args()
+    if chosen.before is None and "before" in (chosen.only or ()):
+        parser.error("--only before needs --before PATH")
+    if chosen.before is not None and not os.access(chosen.before, os.X_OK):
+        parser.error(f"{chosen.before} cannot be run")
     if chosen.rounds < 1 or chosen.seconds < 1:
         parser.error("--rounds and --seconds are at least 1")
     return chosen
@@ -51,14 +60,18 @@ class Bench:
         directory = Path(env["BENCH_DIR"])
         release = Path(env["RELEASE_DIR"])
         self.rounds, self.seconds = chosen.rounds, chosen.seconds
-        self.phases = chosen.only or ["saturation", "latency", "memory", "allocations", "overload"]
+        self.phases = chosen.only or PHASES
+        self.before_binary = chosen.before
         self.directory, self.release = directory, release
         self.url = env["DATABASE_URL"]
         self.servers = Servers(release, directory, env["REGION"])
         self.clients = Clients(release, directory, {name: env[name] for name in ("CURRENCY", "MCC", "COUNTRY")})
         self.postgres = Postgres(env["PGDATA"])
-        self.report = Report(directory / "report.json", vars(chosen))
+        self.report = Report(directory / "report.json",
+                             {**vars(chosen), "before": chosen.before and chosen.before.name})
         self.about = {"machine": machine(), "versions": versions(release / "payment-latency-api", env["PGBIN"])}
+        if chosen.before is not None:
+            self.about["before"] = first_line(str(chosen.before), "version")
 
     def run(self):
         try:
@@ -174,6 +187,14 @@ class Bench:
         self.report.add("own allocations per request, GET", allocations.ours(counts) / max(result["requests"], 1),
                         compare="==", limit=0)
         self.report.add("  libpq's allocations per request, GET", counts.get("libpq.so.5", 0) / result["requests"])
+
+    # what everybody wanting one wallet gets, and what this binary changes
+
+    def hot(self):
+        Hot(self).run()
+
+    def before(self):
+        Before(self).run()
 
     # what happens at five times too much
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.load import words
 from servers import API_KEY
 
 HERE = Path(__file__).resolve().parent
@@ -17,6 +18,8 @@ class Clients:
     def __init__(self, release, directory, purchase):
         self.programs = Path(release) / "test" / "bench"
         self.purchase = purchase
+        self.scripts = Path(directory) / "scripts"
+        self.scripts.mkdir(exist_ok=True)
         # The request lies in a file, because arguments show in ps.
         self.request = Path(directory) / "evaluate.request"
         self.request.touch(mode=0o600)
@@ -40,6 +43,22 @@ class Clients:
     def open_loop(self, server, rate, connections, seconds, warmup):
         return self._json(["open_loop", "--rate", rate, "--connections", connections, "--seconds", seconds,
                            "--warmup", warmup, *self._target(server)], seconds + warmup)
+
+    def mixed(self, kinds, seconds):
+        """Several kinds of load at once: {name: what it got}, 2xx and refusals each as one number."""
+        result = self._json(["mixed_load", seconds, 0, *(words(kind, self.scripts, False) for kind in kinds)],
+                            seconds, {"API_SECRET_KEY": API_KEY})
+        for counted in result["classes"].values():
+            statuses = counted["statuses"]
+            good = [answers for status, answers in statuses.items() if status.startswith("2")]
+            counted["good"] = sum(answers["count"] for answers in good)
+            counted["good_per_s"] = counted["good"] / result["seconds"]
+            counted["p50_us"] = good[0]["p50_us"] if good else float("nan")
+            counted["p99_us"] = good[0]["p99_us"] if good else float("nan")
+            counted["refused"] = sum(statuses.get(status, {"count": 0})["count"] for status in ("503", "504", "429"))
+            counted["refused_p99_us"] = statuses.get("503", {"p99_us": 0})["p99_us"]
+            counted["lost"] = counted["offered"] - counted["good"] - counted["refused"]
+        return result["classes"]
 
     def idle_conns(self, server, connections):
         return self._json(["idle_conns", "--pid", server.process.pid, "--connections", connections,

@@ -32,10 +32,12 @@ def versions(binary, pg_bin):
 
 
 class Measure:
-    """One line of the table. compare is '>=', '<=', '<' or '==' with the limit; None: information."""
+    """One line of the table. compare is '>=', '<=', '<' or '==' with the limit; None: information.
+    spread: the lowest and the highest of the rounds whose median the value is."""
 
-    def __init__(self, name, value, unit="", compare=None, limit=None):
+    def __init__(self, name, value, unit="", compare=None, limit=None, spread=None):
         self.name, self.value, self.unit, self.compare, self.limit = name, value, unit, compare, limit
+        self.spread = spread
 
     def passes(self):
         if self.compare is None:
@@ -46,11 +48,14 @@ class Measure:
     def row(self):
         must = "" if self.compare is None else f"{self.compare} {self.limit:g} {self.unit}".strip()
         verdict = {None: "", True: "yes", False: "NO"}[self.passes()]
-        return self.name, f"{number(self.value)} {self.unit}".strip(), must, verdict
+        value = f"{number(self.value)} {self.unit}".strip()
+        if self.spread is not None:
+            value += " ({} to {})".format(*map(number, self.spread))
+        return self.name, value, must, verdict
 
     def record(self):
         return {"name": self.name, "value": self.value, "unit": self.unit, "compare": self.compare,
-                "limit": self.limit, "pass": self.passes()}
+                "limit": self.limit, "spread": self.spread, "pass": self.passes()}
 
 
 def number(value):

@@ -90,8 +90,9 @@ class Servers:
         program = self.release / "test" / "bench" / "hello"
         return self._start(Server("hello", [str(program), "{port}"], {}, self.directory / "hello.log"), "/")
 
-    def service(self, name, database_url, settings=None):
-        binary = self.release / "payment-latency-api"
+    def service(self, name, database_url, settings=None, binary=None):
+        """The release, or another binary of this service."""
+        binary = binary or self.release / "payment-latency-api"
         every = {"DATABASE_URL": database_url, "API_SECRET_KEY": API_KEY, "REGION": self.region,
                  "ENVIRONMENT": "dev", "BIND_ADDRESS": "127.0.0.1", "DRAIN_DELAY_MS": "0", **(settings or {})}
         log = self.directory / f"{name}.log"
