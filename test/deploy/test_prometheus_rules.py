@@ -134,6 +134,11 @@ CASES = {
         ("none, ever", outcome("unknown", stays(7)), 10, False),
         ("done", outcome("done", grows(9)), 10, False),
     ],
+    "PaymentWalletPoisoned": [
+        ("one wallet", {f"lane_poisoned_wallets{{{OWN}}}": stays(1)}, 5, True),
+        ("none", {f"lane_poisoned_wallets{{{OWN}}}": stays(0)}, 5, False),
+        ("one elsewhere", {f"lane_poisoned_wallets{{{FOREIGN}}}": stays(1)}, 5, False),
+    ],
     "PaymentQueueWait": [
         ("2 % wait long", waits("hold", 980, 20), 20, True),
         ("0.5 % wait long", waits("hold", 995, 5), 20, False),

@@ -406,7 +406,7 @@ def test_chart_values_exist(document):
 def test_the_fleet_fits_the_database():
     values = chart_values()
     stated = re.search(
-        r"\((\d+) \+ (\d+) \+ 1\) x (\d+) = (\d+) of (\d+)", text_of("ADR-07-POOL-IN-PROCESS.md")
+        r"\((\d+) \+ (\d+) \+ 1\) x \((\d+) \+ 1\) = (\d+) of (\d+)", text_of("ADR-07-POOL-IN-PROCESS.md")
     )
     pods, surge, size, total, limit = map(int, stated.groups())
     assert values["autoscaling.maxReplicas"] == str(pods) and values["rollout.maxSurge"] == str(
@@ -415,7 +415,7 @@ def test_the_fleet_fits_the_database():
     assert values["settings.POOL_SIZE"] == str(size) and values["database.connectionLimit"] == str(
         limit
     )
-    assert (pods + surge + 1) * size == total <= limit
+    assert (pods + surge + 1) * (size + 1) == total <= limit
 
 
 def alerts_of_the_chart():

@@ -159,8 +159,9 @@ securityContext:
 {{- fail (printf "termination.gracePeriodSeconds must be more than preStop + drain + 2 = %d s" (add $v.termination.preStopSeconds $drain)) -}}
 {{- end -}}
 {{- $pods := add (ternary $v.autoscaling.maxReplicas $v.replicas $v.autoscaling.enabled) $v.rollout.maxSurge 1 -}}
-{{- if gt (int (mul $pods (int $v.settings.POOL_SIZE))) (int $v.database.connectionLimit) -}}
-{{- fail (printf "database.connectionLimit: %d pods x POOL_SIZE %d do not fit into %d" $pods (int $v.settings.POOL_SIZE) (int $v.database.connectionLimit)) -}}
+{{- $sessions := add (int $v.settings.POOL_SIZE) 1 -}}
+{{- if gt (int (mul $pods $sessions)) (int $v.database.connectionLimit) -}}
+{{- fail (printf "database.connectionLimit: %d pods x %d connections (POOL_SIZE and the probe's) do not fit into %d" $pods $sessions (int $v.database.connectionLimit)) -}}
 {{- end -}}
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling.minReplicas is more than maxReplicas" -}}
