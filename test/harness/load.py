@@ -10,11 +10,11 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.machine import BINARY, OUT, seconds
+from harness.machine import BUILD, OUT, seconds
 from harness.payments import MEAL_ES, new_key, payload
 from harness.service import API_KEY, SIMULATE
 
-PROGRAM = BINARY.parent / "test" / "bench" / "mixed_load"
+PROGRAM = BUILD / "test" / "bench" / "mixed_load"
 SPARE_S = 30
 
 

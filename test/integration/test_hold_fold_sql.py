@@ -15,11 +15,11 @@ from datetime import date, timedelta
 
 import psycopg
 import pytest
-from conftest import migrate
 
 from harness.machine import in_threads, wait_until
 from harness.payments import new_key
 from harness.postgres import Database
+from harness.service import migrate
 from harness.statements import REGION, STOP, TYPES, Hold, Session, built, stopping
 
 HOLDS = ["hold_batch", "hold_fold"]
