@@ -68,6 +68,7 @@ def test_service_of_another_region_moves_no_money_of_this_one(start_service, boo
     wallet = book.wallet(MEAL_ES)
     service = start_service(OTHER, ready=False)
     wait_until(lambda: mismatches(service), what="the log line")
+    wait_until(lambda: service.metrics().value("pool_breaker_state") == 0, what="a connection")
 
     answer = post(service, payload(wallet), new_key())
 
