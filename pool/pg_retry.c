@@ -49,7 +49,8 @@ static void go_again(struct pg_lane *lane, struct pg_member *member, uint32_t bu
 
 static bool may_retry(const struct pg_lane *lane)
 {
-    return pg_pool_usable(lane->pool) > 0 && pg_lane_waiting(lane) < lane->config.queue_max;
+    const uint32_t soon = pg_pool_count(lane->pool, PG_CONN_PREPARING);
+    return pg_pool_usable(lane->pool) + soon > 0 && pg_lane_waiting(lane) < lane->config.queue_max;
 }
 
 /* ---- all together ---- */

@@ -110,6 +110,9 @@ static void on_pool_change(struct pg_pool_listener *listener)
         pg_share_dispatch(share);
         return;
     }
+    /* All lost their statements at once: they are back in a moment, and members have due times. */
+    if (pg_pool_count(share->pool, PG_CONN_PREPARING) > 0)
+        return;
     for (struct list_node *node = list_first(&share->lanes); node != NULL;
          node = list_next(&share->lanes, node))
         if (pg_lane_waiting(lane_of(node)) > 0)

@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,8 @@ static struct reactor *reactor;
 static struct pg_pool service, probe;
 static bool probe_exists;
 
+static char probe_name[64];
+
 enum err pg_pool_create(struct pg_pool **pool, struct reactor *loop,
                         const struct pg_pool_config *config, const struct pg_statement *statements,
                         uint8_t statement_count)
@@ -126,6 +129,9 @@ enum err pg_pool_create(struct pg_pool **pool, struct reactor *loop,
     assert_int_equal(statement_count, 1);
     probe_exists = true;
     probe.config = *config;
+    /* Borrowed for the call only. */
+    snprintf(probe_name, sizeof(probe_name), "%s", config->application_name);
+    probe.config.application_name = probe_name;
     probe.size = config->conn_count;
     *pool = &probe;
     return ERR_OK;
