@@ -42,7 +42,7 @@ static void note_shard(const struct pg_track *track, uint8_t n)
     struct pg_shard *shard = track->shards[n];
 
     if (verdict == PG_VERDICT_DONE && shard != NULL)
-        pg_shard_succeeded(shard, lane->service_ewma_us);
+        pg_shard_succeeded(shard, reactor_now_us(lane->reactor) - track->sent_us);
     if (verdict != PG_VERDICT_BUSY || member->shard == 0)
         return;
     if (shard == NULL)

@@ -261,10 +261,10 @@ static uint64_t pause_us(const struct pg_shard *shard, uint64_t batch_us)
  * too soon costs the database a statement that finds the row locked. */
 static uint64_t yield_us(uint64_t batch_us)
 {
-    uint64_t most_us = batch_us + batch_us / 4;
+    uint64_t most_us = batch_us + batch_us / 8;
     if (most_us < YIELD_MIN_US)
         most_us = YIELD_MIN_US;
-    return jittered(most_us < YIELD_MAX_US ? most_us : YIELD_MAX_US, 5);
+    return jittered(most_us < YIELD_MAX_US ? most_us : YIELD_MAX_US, 16);
 }
 
 void pg_shard_found_locked(struct pg_shard *shard, uint64_t batch_us)
