@@ -227,7 +227,7 @@ static void test_the_count_of_asking_does_not_wrap(void **state)
     submit(0);
     bench_turn();
 
-    for (uint32_t i = 0; i < 300; i++)
+    for (uint32_t i = 0; i < 400; i++)
         ask_and_find_locked();
 
     assert_true(pause_us() >= PAUSE_MAX / 2);
