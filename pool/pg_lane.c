@@ -112,8 +112,9 @@ static uint64_t lane_wait_us(const struct pg_lane *lane)
 {
     const uint32_t ahead = lane->config.exclusive ? lane->ready.count : lane->line.count;
     const uint64_t turns = ahead / lane->config.batch_max;
-    const uint64_t turn_us = ahead > 0 && free_in_us(lane) == 0 ? lane->turn_ewma_us : 0;
-    return free_in_us(lane) + turn_us + turns * batch_us(lane) / lane->config.tracks;
+    const uint64_t free_us = free_in_us(lane);
+    const uint64_t turn_us = ahead > 0 && free_us == 0 ? lane->turn_ewma_us : 0;
+    return free_us + turn_us + turns * batch_us(lane) / lane->config.tracks;
 }
 
 static uint64_t shard_wait_us(const struct pg_lane *lane, const struct pg_shard *shard)

@@ -11,6 +11,7 @@ struct pg_share {
     struct reactor_hook hook;
     struct pg_pool_listener listener;
     struct list lanes; /* in order of creation: between equals the first one goes */
+    uint32_t reserved; /* connections promised to all lanes together */
     uint64_t clock;    /* of the lane that was served last */
 };
 
@@ -32,22 +33,13 @@ static uint32_t promised_to_others(const struct pg_share *share, const struct pg
     return promised;
 }
 
-static uint32_t reserved_by_all(const struct pg_share *share)
-{
-    uint32_t reserved = 0;
-    for (struct list_node *node = list_first(&share->lanes); node != NULL;
-         node = list_next(&share->lanes, node))
-        reserved += lane_of(node)->config.reserved;
-    return reserved;
-}
-
 /* May this lane take one of `idle` connections, `usable` being up? */
 static bool may_take(const struct pg_share *share, const struct pg_lane *lane, uint32_t idle,
                      uint32_t usable)
 {
     if (lane->busy_tracks < lane->config.reserved)
         return true;
-    if (usable > reserved_by_all(share))
+    if (usable > share->reserved)
         return idle > promised_to_others(share, lane);
     return usable == 1 || lane->busy_tracks + 1 < usable;
 }
@@ -70,6 +62,16 @@ static struct pg_lane *next_lane(struct pg_share *share, uint32_t idle)
     return next;
 }
 
+/* For DCHECK; without it nobody calls. */
+static inline bool lanes_are_sound(const struct pg_share *share)
+{
+    for (struct list_node *node = list_first(&share->lanes); node != NULL;
+         node = list_next(&share->lanes, node))
+        if (!pg_lane_is_sound(lane_of(node)))
+            return false;
+    return true;
+}
+
 void pg_share_dispatch(struct pg_share *share)
 {
     struct list expired;
@@ -87,9 +89,7 @@ void pg_share_dispatch(struct pg_share *share)
             break; /* the listener tells when to try again, or that the pool is down */
         pg_queue_end(lane, &expired);
     }
-    for (struct list_node *node = list_first(&share->lanes); node != NULL;
-         node = list_next(&share->lanes, node))
-        DCHECK(pg_lane_is_sound(lane_of(node)));
+    DCHECK(lanes_are_sound(share));
 }
 
 void pg_share_charge(struct pg_lane *lane, uint64_t used_us)
@@ -122,11 +122,13 @@ static void on_pool_change(struct pg_pool_listener *listener)
 void pg_share_join(struct pg_share *share, struct pg_lane *lane)
 {
     list_push_back(&share->lanes, &lane->share_node);
+    share->reserved += lane->config.reserved;
 }
 
 void pg_share_leave(struct pg_share *share, struct pg_lane *lane)
 {
     list_remove(&share->lanes, &lane->share_node);
+    share->reserved -= lane->config.reserved;
 }
 
 enum err pg_share_create(struct pg_share **share, struct pg_pool *pool)

@@ -54,8 +54,7 @@ static void cut_shard(struct pg_track *track, struct pg_shard *shard, uint32_t m
             take(track, member);
             most--;
         } else {
-            list_remove(&lane->in_shards, &member->node);
-            list_remove(&shard->waiting, &member->shard_node);
+            pg_queue_leave(member);
             member->entry = NULL;
             member->state = PG_MEMBER_ENDING;
             member->outcome = PG_EXPIRED;
