@@ -112,7 +112,7 @@ static void on_poison(void *owner, uint64_t wallet_id, bool poisoned, const char
     buf_init(&text, hex, sizeof(hex));
     buf_add_hex(&text, tag, sizeof(tag));
     log_audit(poisoned ? "wallet_poisoned" : "wallet_recovered",
-              LOG_SPAN("wallet.tag", buf_span(&text)), LOG_TEXT("sqlstate", sqlstate));
+              LOG_SPAN("payment.wallet_hmac", buf_span(&text)), LOG_TEXT("sqlstate", sqlstate));
 }
 
 static enum err lanes_create(struct payment_store *store, struct pg_pool *pool,
