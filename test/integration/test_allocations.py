@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.machine import BUILD
-from harness.service import API_KEY, SIMULATE, Service
+from harness.service import API_KEY, PATIENT, SIMULATE, Service
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
 import allocations  # noqa: E402  (lies in test/bench)
@@ -27,7 +27,7 @@ def counted(database, tmp_path):
     if not LIBRARY.exists():
         pytest.skip("a sanitized build has an allocator of its own")
     file = tmp_path / "allocations"
-    service = Service(database.url(), allocations.settings(LIBRARY, file))
+    service = Service(database.url(), {**PATIENT, **allocations.settings(LIBRARY, file)})
     try:
         yield service.start(), file
     finally:
