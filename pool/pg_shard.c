@@ -90,8 +90,6 @@ static void forgive(struct pg_shard *shard)
 {
     if (is_suspect(shard))
         shard->book->suspects--;
-    if (shard->poisoned_until_us != 0)
-        shard->book->stats.poisoned--;
     shard->alone = false;
     shard->failures = 0;
     shard->poisoned_until_us = 0;
@@ -324,7 +322,6 @@ void pg_shard_failed_alone(struct pg_shard *shard, const char *sqlstate)
         book->answered_total - shard->answered_first < PEERS_SERVED)
         return;
     if (shard->poisoned_until_us == 0) {
-        book->stats.poisoned++;
         book->stats.poisoned_total++;
         if (book->config.on_poison != NULL)
             book->config.on_poison(book->config.owner, shard->key, true, sqlstate);
@@ -377,6 +374,7 @@ struct pg_shards_stats pg_shards_stats(const struct pg_shards *book)
         if (shard->on == &book->free)
             continue;
         stats.alone += shard->alone;
+        stats.poisoned += pg_shard_refuses(shard);
         if (shard->waiting.count > stats.hottest)
             stats.hottest = shard->waiting.count;
     }

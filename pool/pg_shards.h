@@ -28,8 +28,9 @@ struct pg_shards_config {
 
 struct pg_shards_stats {
     uint64_t poisoned_total, parked_total, yielded_total, forgotten_total;
-    uint32_t entries, parked, alone, poisoned; /* now */
-    uint32_t hottest;                          /* most members that wait for one of them, now */
+    uint32_t entries, parked, alone; /* now */
+    uint32_t poisoned;               /* refused now; one that nobody asks for is forgiven by time */
+    uint32_t hottest;                /* most members that wait for one of them, now */
 };
 
 /* ERR_SYSTEM: no memory. Uses one reactor timer. */

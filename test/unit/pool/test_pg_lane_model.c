@@ -297,7 +297,7 @@ static void recount(void)
 static void recount_shards(void)
 {
     const struct pg_shards_stats stats = pg_shards_stats(bench.book);
-    uint32_t entries = 0, alone = 0, poisoned = 0, parked = 0;
+    uint32_t entries = 0, alone = 0, poisoned = 0, refused = 0, parked = 0;
 
     for (uint64_t key = 1; key <= SHARDS; key++) {
         const struct pg_shard *shard = pg_shard_find(bench.book, key);
@@ -306,12 +306,13 @@ static void recount_shards(void)
         entries++;
         alone += shard->alone;
         poisoned += shard->poisoned_until_us != 0;
+        refused += pg_shard_refuses(shard);
         parked += shard->state == PG_SHARD_PARKED;
         MUST((shard->state == PG_SHARD_OUT) == (shard->out > 0));
         MUST(shard->state != PG_SHARD_QUIET || shard->waiting.count == 0);
         MUST(shard->state != PG_SHARD_PARKED || shard->parked_until_us >= bench.now_us);
     }
-    MUST(stats.entries == entries && stats.alone == alone && stats.poisoned == poisoned);
+    MUST(stats.entries == entries && stats.alone == alone && stats.poisoned == refused);
     MUST(stats.parked == parked);
     MUST(pg_shards_has_suspects(bench.book) == (alone + poisoned > 0));
 }

@@ -600,11 +600,14 @@ static void test_one_at_a_time_tries_a_poisoned_shard_when_its_time_is_over(void
     fail_alone(0, 7, true);
     bench_advance(CLOCK_US_PER_S - 1);
     assert_int_equal(bench_submit(lane, 1, &WRITE, 7), ERR_POISONED);
+    assert_int_equal(pg_shards_stats(bench.book).poisoned, 1);
     bench_advance(1);
+    assert_int_equal(pg_shards_stats(bench.book).poisoned, 0); /* refused no more */
 
     const uint32_t number = bench.sent_count;
     bench_submit_ok(lane, 1, &WRITE, 7);
     assert_int_equal(bench_submit(lane, 2, &WRITE, 7), ERR_POISONED); /* 1 waits */
+    assert_int_equal(pg_shards_stats(bench.book).poisoned, 1);
     bench_turn();
     assert_true(bench_sent_of(number)->alone);
     assert_int_equal(bench_submit(lane, 2, &WRITE, 7), ERR_POISONED); /* 1 is out */
