@@ -46,8 +46,8 @@ WITH ledger AS (   -- money in and out of each wallet, and the version it must h
   SELECT 3, 'txn ' || t.txn_id FROM pay.transfer t
    WHERE t.kind = 'H' AND NOT EXISTS (SELECT 1 FROM pay.simulation s WHERE s.txn_id = t.txn_id)
   UNION ALL
-  SELECT 4, 'txn ' || min(txn_id::text) FROM pay.simulation WHERE idem_key IS NOT NULL
-   GROUP BY client_id, idem_key HAVING count(*) > 1
+  SELECT 4, 'txn ' || min(txn_id::text) FROM pay.simulation WHERE idem_hash IS NOT NULL
+   GROUP BY client_id, idem_hash HAVING count(*) > 1
   UNION ALL
   SELECT 5, 'wal_' || account || ' version ' || wallet_version FROM entry WHERE moved <> signed OR step <> 1
   UNION ALL

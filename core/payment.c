@@ -164,45 +164,78 @@ struct secret_digest payment_fingerprint(const struct payment_command *command, 
     return secret_hash(buf_span(&out));
 }
 
-/* A run of digits seen so far. Luhn counts from the right end, which is not known yet, so both
- * readings are kept: `sums[parity]` doubles the digits at places of that parity. */
-struct digit_run {
-    size_t count;
-    uint32_t sums[2];
+/* What card numbers begin with, as ranges of their first four digits (ISO/IEC 7812). Those of travel
+ * cards (1) are left out: every time stamp begins so. */
+static const struct {
+    uint16_t first, last;
+} ISSUERS[] = {
+    {2200, 2204}, /* Mir */
+    {2221, 2720}, /* Mastercard */
+    {3000, 3059}, /* Diners Club */
+    {3095, 3095}, /* Diners Club */
+    {3400, 3499}, /* American Express */
+    {3528, 3589}, /* JCB */
+    {3600, 3699}, /* Diners Club */
+    {3700, 3799}, /* American Express */
+    {3800, 3999}, /* Diners Club */
+    {4000, 4999}, /* Visa */
+    {5000, 5999}, /* Mastercard, Maestro, Carnet */
+    {6000, 6999}, /* Maestro, Discover, UnionPay, RuPay, Carnet */
+    {8100, 8299}, /* UnionPay, RuPay */
+    {9792, 9792}, /* Troy */
 };
 
-static void digit_run_add(struct digit_run *run, uint32_t digit)
+static bool issuer_is_known(const char digits[CARD_DIGITS_MAX])
 {
-    const size_t parity = run->count % 2;
-    run->sums[parity] += digit < 5 ? digit * 2 : digit * 2 - 9;
-    run->sums[1 - parity] += digit;
-    run->count++;
+    const int number = (digits[0] - '0') * 1000 + (digits[1] - '0') * 100 + (digits[2] - '0') * 10 +
+                       (digits[3] - '0');
+    for (size_t i = 0; i < sizeof(ISSUERS) / sizeof(ISSUERS[0]); i++)
+        if (number >= ISSUERS[i].first && number <= ISSUERS[i].last)
+            return true;
+    return false;
 }
 
-/* From the right every second digit is doubled, not the last one: places of the count's parity. */
-static bool digit_run_is_card(const struct digit_run *run)
+/* From the right every second digit is doubled, not the last one. */
+static bool luhn_passes(const char *digits, size_t count)
 {
-    return run->count >= CARD_DIGITS_MIN && run->count <= CARD_DIGITS_MAX &&
-           run->sums[run->count % 2] % 10 == 0;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t digit = (uint32_t)(digits[count - 1 - i] - '0');
+        const uint32_t doubled = digit < 5 ? digit * 2 : digit * 2 - 9;
+        sum += i % 2 == 1 ? doubled : digit;
+    }
+    return sum % 10 == 0;
+}
+
+/* The text begins with a card number that ends where a group of digits does. */
+static bool card_number_begins(struct span text)
+{
+    char digits[CARD_DIGITS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < text.len && count < CARD_DIGITS_MAX; i++) {
+        const char byte = text.ptr[i];
+        if (!is_digit(byte)) {
+            if ((byte != ' ' && byte != '-') || i == 0 || !is_digit(text.ptr[i - 1]))
+                return false;
+            continue;
+        }
+        digits[count++] = byte;
+        const bool group_ends = i + 1 == text.len || !is_digit(text.ptr[i + 1]);
+        if (group_ends && count >= CARD_DIGITS_MIN && issuer_is_known(digits) &&
+            luhn_passes(digits, count))
+            return true;
+    }
+    return false;
 }
 
 bool payment_has_card_number(struct span text)
 {
-    struct digit_run run = {0};
     for (size_t i = 0; i < text.len; i++) {
-        const char byte = text.ptr[i];
-        if (is_digit(byte)) {
-            digit_run_add(&run, (uint32_t)(byte - '0'));
-            continue;
-        }
-        /* One separator only: at a second one the byte before is not a digit any more. */
-        if ((byte == ' ' || byte == '-') && i > 0 && is_digit(text.ptr[i - 1]))
-            continue;
-        if (digit_run_is_card(&run))
+        const bool group_begins = is_digit(text.ptr[i]) && (i == 0 || !is_digit(text.ptr[i - 1]));
+        if (group_begins && card_number_begins((struct span){text.ptr + i, text.len - i}))
             return true;
-        run = (struct digit_run){0};
     }
-    return digit_run_is_card(&run);
+    return false;
 }
 
 int payment_code_find(const char code[PAYMENT_CODE_LEN])

@@ -8,6 +8,9 @@
 
 static_assert(SECRET_DIGEST_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
 static_assert(SECRET_TAG_BYTES == crypto_shorthash_BYTES, "SipHash-2-4");
+static_assert(SECRET_MAC_BYTES <= crypto_auth_hmacsha256_BYTES, "HMAC-SHA-256");
+static_assert(SECRET_MAC_KEY_BYTES == crypto_auth_hmacsha256_KEYBYTES, "HMAC-SHA-256");
+static_assert(SECRET_MAC_STATE_BYTES == sizeof(crypto_auth_hmacsha256_state), "copied as bytes");
 
 enum { RANDOM_POOL_BYTES = 4096 };
 
@@ -74,6 +77,27 @@ uint64_t secret_tag_u64(struct span bytes)
     uint64_t number = 0;
     memcpy(&number, tag, sizeof number);
     return number;
+}
+
+void secret_mac_key_set(struct secret_mac_key *key, const uint8_t bytes[SECRET_MAC_KEY_BYTES])
+{
+    crypto_auth_hmacsha256_state state;
+    (void)crypto_auth_hmacsha256_init(&state, bytes, SECRET_MAC_KEY_BYTES);
+    memcpy(key->state, &state, sizeof state);
+    sodium_memzero(&state, sizeof state);
+}
+
+struct secret_mac secret_mac(const struct secret_mac_key *key, struct span message)
+{
+    crypto_auth_hmacsha256_state state;
+    unsigned char whole[crypto_auth_hmacsha256_BYTES];
+    struct secret_mac mac;
+    memcpy(&state, key->state, sizeof state);
+    (void)crypto_auth_hmacsha256_update(&state, (const unsigned char *)message.ptr, message.len);
+    (void)crypto_auth_hmacsha256_final(&state, whole);
+    memcpy(mac.bytes, whole, sizeof mac.bytes);
+    sodium_memzero(&state, sizeof state);
+    return mac;
 }
 
 void secret_wipe(void *bytes, size_t count)

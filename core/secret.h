@@ -8,15 +8,32 @@
 #include "core/check.h"
 #include "core/err.h"
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SECRET_DIGEST_BYTES = 32, SECRET_TAG_BYTES = 8 };
+enum {
+    SECRET_DIGEST_BYTES = 32,
+    SECRET_TAG_BYTES = 8,
+    SECRET_MAC_BYTES = 16,
+    SECRET_MAC_KEY_BYTES = 32,
+    SECRET_MAC_STATE_BYTES = 208
+};
 
 /* SHA-256. */
 struct secret_digest {
     uint8_t bytes[SECRET_DIGEST_BYTES];
+};
+
+/* A message's keyed hash, HMAC-SHA-256 cut to 16 bytes: of the same key and message it is the same
+ * in every process and in the database, and tells nothing of the message without the key. */
+struct secret_mac {
+    uint8_t bytes[SECRET_MAC_BYTES];
+};
+/* Its key, made ready for many messages. Holds a secret: secret_wipe() when done. */
+struct secret_mac_key {
+    alignas(16) uint8_t state[SECRET_MAC_STATE_BYTES];
 };
 
 /* Before anything else here; a second call does nothing. ERR_UNAVAILABLE: there is no source of
@@ -34,6 +51,10 @@ bool secret_digest_equal(const struct secret_digest *a, const struct secret_dige
 void secret_tag(struct span bytes, uint8_t out[SECRET_TAG_BYTES]);
 /* The same keyed hash as a number, for hash tables that a client must not be able to collide. */
 uint64_t secret_tag_u64(struct span bytes);
+/* Makes the key ready. */
+void secret_mac_key_set(struct secret_mac_key *key, const uint8_t bytes[SECRET_MAC_KEY_BYTES]);
+/* The keyed hash of one span. */
+struct secret_mac secret_mac(const struct secret_mac_key *key, struct span message);
 /* Overwrites with zeros; the compiler cannot leave it out. */
 void secret_wipe(void *bytes, size_t count);
 /* Keeps the memory out of core dumps and, where allowed, out of swap. Best effort, never fails. */

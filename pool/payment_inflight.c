@@ -1,7 +1,6 @@
 #include "pool/payment_inflight_private.h"
 
 #include "core/clock.h"
-#include "core/secret.h"
 #include "pool/payment_store.h"
 
 #include <stdlib.h>
@@ -36,13 +35,17 @@ void payment_inflight_destroy(struct payment_inflight *inflight)
 
 static bool same_key(const struct payment_op *a, const struct payment_op *b)
 {
-    return a->client_id == b->client_id && a->key_len == b->key_len &&
-           memcmp(a->key, b->key, a->key_len) == 0;
+    return a->client_id == b->client_id &&
+           memcmp(a->key_hash.bytes, b->key_hash.bytes, SECRET_MAC_BYTES) == 0;
 }
 
+/* Part of a keyed hash, so callers cannot aim at one bucket. */
 static uint64_t tag_of(const struct payment_op *op)
 {
-    return secret_tag_u64((struct span){op->key, op->key_len}) ^ (uint64_t)(uint32_t)op->client_id;
+    uint64_t tag;
+
+    memcpy(&tag, op->key_hash.bytes, sizeof(tag));
+    return tag ^ (uint64_t)(uint32_t)op->client_id;
 }
 
 bool payment_inflight_claim(struct payment_inflight *inflight, struct payment_op *op)

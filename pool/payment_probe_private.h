@@ -26,6 +26,8 @@ struct payment_probe {
     uint64_t interval_us, answered_us;
     struct payment_probe_row row;
     bool region_mismatch_logged;
+    bool has_hash_key;
+    struct secret_mac_key hash_key; /* of Idempotency-Keys, once has_hash_key */
     struct payment_store_health health;
 };
 
@@ -34,7 +36,7 @@ struct payment_probe {
 MUST_USE enum err payment_probe_start(struct payment_probe *probe, struct pg_pool *pool,
                                       const struct pg_pool_config *database,
                                       const struct config *config, struct histogram *query_time);
-/* Closes its connection. May be called twice; health stays what it was. */
+/* Closes its connection. May be called twice; health and hash key stay what they were. */
 void payment_probe_stop(struct payment_probe *probe);
 const struct payment_store_health *payment_probe_health(struct payment_probe *probe);
 

@@ -10,7 +10,7 @@ static const uint32_t EVAL_BATCH_TYPES[] = {PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY
                                             PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY, PG_OID_TEXT};
 static const uint32_t EVAL_ONE_TYPES[] = {PG_OID_INT8, PG_OID_INT8, PG_OID_TEXT,
                                           PG_OID_INT4, PG_OID_TEXT, PG_OID_TEXT};
-static const uint32_t HOLD_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY,
+static const uint32_t HOLD_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_BYTEA_ARRAY,
                                       PG_OID_BYTEA_ARRAY, PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY,
                                       PG_OID_TEXT_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY,
                                       PG_OID_INT4_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT};
@@ -109,9 +109,10 @@ static void encode_hold_identity(const struct payment_sql_hold *holds, uint32_t 
     for (uint32_t i = 0; i < count; i++)
         pg_array_add_int4(&array, holds[i].client_id);
     pg_array_end(&array);
-    pg_array_begin(&array, params, storage, PG_OID_TEXT, count);
+    pg_array_begin(&array, params, storage, PG_OID_BYTEA, count);
     for (uint32_t i = 0; i < count; i++)
-        pg_array_add_bytes(&array, holds[i].key);
+        pg_array_add_bytes(&array,
+                           (struct span){(const char *)holds[i].key_hash->bytes, SECRET_MAC_BYTES});
     pg_array_end(&array);
     pg_array_begin(&array, params, storage, PG_OID_BYTEA, count);
     for (uint32_t i = 0; i < count; i++)
@@ -372,12 +373,23 @@ static bool decode_reference(const struct pg_rows *rows, struct payment_command 
     return true;
 }
 
+static bool decode_idempotency_key(const struct pg_rows *rows, struct payment_probe_row *row)
+{
+    struct span key;
+
+    if (!pg_row_bytes(rows, 0, 8, &key) || key.len != SECRET_MAC_KEY_BYTES)
+        return false;
+    memcpy(row->idempotency_key, key.ptr, SECRET_MAC_KEY_BYTES);
+    return true;
+}
+
 bool payment_sql_decode_probe(const struct pg_rows *rows, struct payment_probe_row *row)
 {
     *row = (struct payment_probe_row){0};
     if (pg_rows_count(rows) != 1 || !decode_text(rows, 0, row->region, sizeof(row->region)) ||
         !pg_row_int4(rows, 0, 6, &row->schema_version) ||
-        !decode_text(rows, 7, row->isolation, sizeof(row->isolation)))
+        !decode_text(rows, 7, row->isolation, sizeof(row->isolation)) ||
+        !decode_idempotency_key(rows, row))
         return false;
     row->has_reference = decode_reference(rows, &row->reference);
     return true;

@@ -47,7 +47,7 @@ enum {
         PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* mcc */
         PAYMENT_SQL_ARRAY_BYTES(PAYMENT_COUNTRY_LEN) + PAYMENT_SQL_REGION_MAX,
     PAYMENT_SQL_HOLD_BYTES_MAX =
-        PAYMENT_SQL_ARRAY_BYTES(UUID7_BYTES) + PAYMENT_SQL_ARRAY_BYTES(PAYMENT_KEY_MAX) +
+        PAYMENT_SQL_ARRAY_BYTES(UUID7_BYTES) + PAYMENT_SQL_ARRAY_BYTES(SECRET_MAC_BYTES) +
         PAYMENT_SQL_ARRAY_BYTES(SECRET_DIGEST_BYTES) +
         3 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* client, elapsed, budget */
         PAYMENT_SQL_EVALUATE_BYTES_MAX,
@@ -65,7 +65,7 @@ void payment_sql_encode_evaluate(const struct payment_command *const *commands, 
 struct payment_sql_hold {
     struct uuid7 txn_id;
     int32_t client_id;
-    struct span key;
+    const struct secret_mac *key_hash;
     const struct secret_digest *fingerprint;
     const struct payment_command *command;
     int32_t elapsed_us; /* of the request so far: part of the recorded processing time */
@@ -94,9 +94,11 @@ MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, struct payment
 MUST_USE bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
                                       int64_t *balance_minor, int64_t *wallet_id, bool *busy);
 
+/* Holds a secret: what Idempotency-Keys are hashed with. */
 struct payment_probe_row {
     char region[PAYMENT_SQL_TEXT_MAX * 4], isolation[PAYMENT_SQL_TEXT_MAX];
     int32_t schema_version;
+    uint8_t idempotency_key[SECRET_MAC_KEY_BYTES];
     bool has_reference;
     struct payment_command reference;
 };

@@ -141,6 +141,7 @@ enum err payment_store_create(struct payment_store **store, struct pg_pool *pool
 
     if (made == NULL)
         return ERR_SYSTEM;
+    secret_protect(&made->probe.hash_key, sizeof(made->probe.hash_key));
     memcpy(made->region, config->region, sizeof(made->region));
     enum err err = payment_inflight_create(&made->inflight, op_max) ? ERR_OK : ERR_SYSTEM;
     if (err == ERR_OK)
@@ -183,6 +184,7 @@ void payment_store_destroy(struct payment_store *store)
     pg_shards_destroy(store->wallets);
     pg_share_destroy(store->share);
     payment_inflight_destroy(&store->inflight);
+    secret_wipe(&store->probe.hash_key, sizeof(store->probe.hash_key));
     free(store);
 }
 
@@ -229,6 +231,15 @@ static bool claim_key(struct payment_store *store, struct payment_op *op)
     if (pair == PAYMENT_PAIR_BUSY || !payment_inflight_claim(&store->inflight, op))
         return false;
     op->member.alone = pair == PAYMENT_PAIR_ALONE;
+    return true;
+}
+
+bool payment_store_hash_key(const struct payment_store *store, struct span key,
+                            struct secret_mac *hash)
+{
+    if (!store->probe.has_hash_key)
+        return false;
+    *hash = secret_mac(&store->probe.hash_key, key);
     return true;
 }
 

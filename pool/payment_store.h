@@ -38,8 +38,7 @@ struct payment_op {
     uint64_t
         started_us; /* first byte of the request: the record's processing time counts from here */
     uint64_t due_us;
-    char key[PAYMENT_KEY_MAX]; /* HOLD */
-    uint8_t key_len;
+    struct secret_mac key_hash; /* HOLD: by payment_store_hash_key() */
     payment_op_fn *on_done;
 
     uint32_t queue_us;                  /* of the last try, until it was sent; 0: it was not */
@@ -82,6 +81,10 @@ void payment_store_destroy(struct payment_store *store);
 /* The prepared statements to create the pool with. */
 const struct pg_statement *payment_store_statements(uint8_t *count);
 
+/* The keyed hash under which an Idempotency-Key is known from here on: the key itself goes no
+ * further. False: the database has not told yet what to hash with. */
+MUST_USE bool payment_store_hash_key(const struct payment_store *store, struct span key,
+                                     struct secret_mac *hash);
 /* ERR_CONFLICT: this (client, key) is in flight in this process. Others: pg_lane_submit. on_done
  * never runs inside this call. */
 MUST_USE enum err payment_store_submit(struct payment_store *store, struct payment_op *op);

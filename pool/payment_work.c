@@ -57,7 +57,7 @@ static struct payment_sql_hold hold_of(const struct payment_op *op, uint64_t now
     return (struct payment_sql_hold){
         .txn_id = op->txn_id,
         .client_id = op->client_id,
-        .key = {op->key, op->key_len},
+        .key_hash = &op->key_hash,
         .fingerprint = &op->fingerprint,
         .command = &op->command,
         .elapsed_us = (int32_t)(now_us - op->started_us),

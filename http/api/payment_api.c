@@ -1,6 +1,7 @@
 #include "http/api/payment_api.h"
 
 #include "core/clock.h"
+#include "core/secret.h"
 #include "http/api/budget.h"
 #include "http/api/payment_body.h"
 #include "http/api/payment_call_private.h"
@@ -118,30 +119,41 @@ static void payment_api_get(struct payment_call *call, const struct http_request
     payment_api_submit(call, form);
 }
 
+/* Puts the key's hash into the operation; of an evaluation it is only for the log. */
+static bool payment_api_hash_key(struct payment_call *call, struct span key)
+{
+    struct payment_op *op = &call->op;
+    if (payment_store_hash_key(call->api->store, key, &op->key_hash)) {
+        payment_note_key(access_note_of(call->exchange), &op->key_hash);
+        return true;
+    }
+    if (op->command.effect == PAYMENT_EVALUATE)
+        return true;
+    call->api->stats.shed_total[PAYMENT_SHED_DOWN]++;
+    payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
+    return false;
+}
+
 /* False: answered. */
 static bool payment_api_read_key(struct payment_call *call, const struct http_request *request)
 {
-    struct payment_op *op = &call->op;
-    switch (payment_head_idempotency_key(request, op->key, &op->key_len)) {
-    case PAYMENT_KEY_VALID:
-        payment_note_key(access_note_of(call->exchange), (struct span){op->key, op->key_len});
-        return true;
-    case PAYMENT_KEY_ABSENT:
-        if (op->command.effect == PAYMENT_EVALUATE)
+    char key[PAYMENT_KEY_MAX];
+    uint8_t key_len;
+    const enum payment_key_form form = payment_head_idempotency_key(request, key, &key_len);
+    if (form == PAYMENT_KEY_VALID) {
+        const bool hashed = payment_api_hash_key(call, (struct span){key, key_len});
+        secret_wipe(key, key_len);
+        return hashed;
+    }
+    if (form == PAYMENT_KEY_ABSENT) {
+        if (call->op.command.effect == PAYMENT_EVALUATE)
             return true;
         payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_KEY_MISSING,
                                     "a hold needs an Idempotency-Key");
         return false;
-    case PAYMENT_KEY_INVALID:
-        payment_call_refuse_because(
-            call, PROBLEM_IDEMPOTENCY_KEY_INVALID,
-            "one field of 1 to 255 visible ASCII characters, quoted or not");
-        return false;
-    case PAYMENT_KEY_CARD:
-        payment_call_refuse_because(call, PROBLEM_PAN_DETECTED,
-                                    "the Idempotency-Key holds digits that may be a card number");
-        return false;
     }
+    payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_KEY_INVALID,
+                                "one field of 1 to 255 visible ASCII characters, quoted or not");
     return false;
 }
 
@@ -243,10 +255,6 @@ enum err payment_api_create(struct payment_api **api, struct payment_store *stor
 
 void payment_api_destroy(struct payment_api *api)
 {
-    if (api == NULL)
-        return;
-    for (uint32_t i = 0; i < api->call_count; i++)
-        secret_wipe(api->calls[i].op.key, sizeof(api->calls[i].op.key));
     free(api);
 }
 

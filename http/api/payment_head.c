@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { UUID_HEX_LEN = 32, UUID_TEXT_LEN = 36 };
-
 static bool payment_head_charset_ok(struct span parameter)
 {
     struct span value = parameter;
@@ -59,20 +57,6 @@ static bool payment_key_unquote(struct span field, char *key, size_t *key_len)
     return true;
 }
 
-static bool payment_key_is_uuid(struct span key)
-{
-    if (key.len != UUID_HEX_LEN && key.len != UUID_TEXT_LEN)
-        return false;
-    for (size_t i = 0; i < key.len; i++) {
-        const char byte = key.ptr[i];
-        const bool hyphen = key.len == UUID_TEXT_LEN && (i == 8 || i == 13 || i == 18 || i == 23);
-        const bool hex = hex_value(byte) >= 0;
-        if (hyphen ? byte != '-' : !hex)
-            return false;
-    }
-    return true;
-}
-
 enum payment_key_form payment_head_idempotency_key(const struct http_request *request,
                                                    char key[PAYMENT_KEY_MAX], uint8_t *key_len)
 {
@@ -96,10 +80,6 @@ enum payment_key_form payment_head_idempotency_key(const struct http_request *re
             return PAYMENT_KEY_INVALID;
     if (len == 0)
         return PAYMENT_KEY_INVALID;
-    /* One random UUID in a few hundred holds 13 digits in a row that pass the check by chance. */
-    const struct span plain = {key, len};
-    if (!payment_key_is_uuid(plain) && payment_has_card_number(plain))
-        return PAYMENT_KEY_CARD;
     *key_len = (uint8_t)len;
     return PAYMENT_KEY_VALID;
 }

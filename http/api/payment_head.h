@@ -16,14 +16,10 @@ bool payment_head_is_json(const struct http_request *request);
 /* The client reads JSON answers. */
 bool payment_head_accepts_json(const struct http_request *request);
 
-enum payment_key_form {
-    PAYMENT_KEY_ABSENT,
-    PAYMENT_KEY_INVALID,
-    PAYMENT_KEY_CARD, /* it may be a card number */
-    PAYMENT_KEY_VALID
-};
+enum payment_key_form { PAYMENT_KEY_ABSENT, PAYMENT_KEY_INVALID, PAYMENT_KEY_VALID };
 /* One field, a bare token or a quoted string (RFC 8941 section 3.3.3), 1 to PAYMENT_KEY_MAX visible
- * ASCII characters, unquoted into key. A UUID is never taken for a card number. */
+ * ASCII characters, unquoted into key. It is the caller's secret, whatever it looks like: hash it,
+ * then wipe it. */
 enum payment_key_form payment_head_idempotency_key(const struct http_request *request,
                                                    char key[PAYMENT_KEY_MAX], uint8_t *key_len);
 

@@ -35,8 +35,8 @@ void payment_note_txn(struct access_note *note, const struct uuid7 *txn_id)
     note->txn_id = *txn_id;
 }
 
-void payment_note_key(struct access_note *note, struct span key)
+void payment_note_key(struct access_note *note, const struct secret_mac *key_hash)
 {
     note->has_key_tag = true;
-    secret_tag(key, note->key_tag);
+    memcpy(note->key_tag, key_hash->bytes, sizeof(note->key_tag));
 }

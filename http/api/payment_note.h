@@ -21,6 +21,7 @@ void payment_note_wallet(struct access_note *note, int64_t wallet_id);
 void payment_note_reference(struct access_note *note, struct payment_wallet_tag *last,
                             int64_t wallet_id);
 void payment_note_txn(struct access_note *note, const struct uuid7 *txn_id);
-void payment_note_key(struct access_note *note, struct span key);
+/* The first bytes of what is stored of it: a log line leads to its row. */
+void payment_note_key(struct access_note *note, const struct secret_mac *key_hash);
 
 #endif

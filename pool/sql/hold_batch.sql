@@ -1,6 +1,6 @@
 -- Many holds of different wallets, one statement, one commit. Waits for no wallet: one that somebody else
 -- has locked comes back as 'busy'. Where a wallet appears twice, send hold_fold.sql.
--- $1 txn uuid[] $2 client int4[] $3 key text[] $4 fingerprint bytea[] $5 wallet int8[] $6 amount int8[]
+-- $1 txn uuid[] $2 client int4[] $3 key hash bytea[] $4 fingerprint bytea[] $5 wallet int8[] $6 amount int8[]
 -- $7 currency text[] $8 mcc int4[] $9 country text[] $10 elapsed_us int4[] $11 budget_us int4[], all of one
 -- length; $12 region text.
 -- The caller guarantees: all wallets differ, all (client, key) differ.
@@ -11,16 +11,16 @@
 -- Wallets are locked in id order and keys claimed in key order, so no cycle of waits is possible.
 WITH req AS MATERIALIZED (
   SELECT r.*, $12::text AS region
-    FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
+    FROM unnest($1::uuid[], $2::int4[], $3::bytea[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
                 $9::text[], $10::int4[], $11::int4[])
-         WITH ORDINALITY AS r(txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency, mcc,
+         WITH ORDINALITY AS r(txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency, mcc,
                               country, elapsed_us, budget_us, n)
 ), prev AS MATERIALIZED (
   -- OFFSET 0 keeps the planner from a hash join over the whole table, which it takes while the table is
   -- empty and then keeps in the generic plan.
   SELECT r.n, s.* FROM req r
    CROSS JOIN LATERAL (SELECT x.* FROM pay.simulation x
-                        WHERE x.client_id = r.client_id AND x.idem_key = r.idem_key OFFSET 0) s
+                        WHERE x.client_id = r.client_id AND x.idem_hash = r.idem_hash OFFSET 0) s
 ), todo AS MATERIALIZED (
   SELECT r.* FROM req r WHERE NOT EXISTS (SELECT 1 FROM prev WHERE prev.n = r.n)
 ), w AS MATERIALIZED (
@@ -39,14 +39,14 @@ WITH req AS MATERIALIZED (
   {{counters}}
 ), ins AS (
   -- Claims the keys and records the decisions. Only RETURNING carries data on, so the order is fixed.
-  INSERT INTO pay.simulation AS s (txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency,
+  INSERT INTO pay.simulation AS s (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
                                    mcc, effect, code, balance_after, processing_us, created_at)
-  SELECT d.txn_id, d.client_id, d.idem_key, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
+  SELECT d.txn_id, d.client_id, d.idem_hash, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
          d.elapsed_us + (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e6)::int,
          statement_timestamp()
-    FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_key
-  ON CONFLICT (client_id, idem_key) WHERE idem_key IS NOT NULL DO UPDATE SET replays = s.replays + 1
+    FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_hash
+  ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
   RETURNING s.*
 ), mine AS MATERIALIZED (
   SELECT d.* FROM d JOIN ins ON ins.txn_id = d.txn_id WHERE d.code = '00'
@@ -72,7 +72,7 @@ UNION ALL
 SELECT r.n, CASE WHEN i.txn_id = r.txn_id THEN 'new' ELSE 'race' END, i.txn_id, i.fingerprint,
        i.code::text, i.balance_after, i.processing_us, i.created_at, i.wallet_id, i.amount,
        i.currency::text, i.mcc::int4
-  FROM ins i JOIN req r ON r.client_id = i.client_id AND r.idem_key = i.idem_key
+  FROM ins i JOIN req r ON r.client_id = i.client_id AND r.idem_hash = i.idem_hash
 UNION ALL
 SELECT d.n, CASE d.code WHEN '68' THEN 'late' ELSE 'busy' END, d.txn_id, NULL, d.code::text, NULL, NULL,
        NULL, NULL, NULL, NULL, NULL FROM d WHERE d.code IN ('68', '-1')

@@ -7,15 +7,15 @@
 -- that member is a replay.
 WITH RECURSIVE req AS MATERIALIZED (
   SELECT r.*, $12::text AS region
-    FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
+    FROM unnest($1::uuid[], $2::int4[], $3::bytea[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
                 $9::text[], $10::int4[], $11::int4[])
-         WITH ORDINALITY AS r(txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency, mcc,
+         WITH ORDINALITY AS r(txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency, mcc,
                               country, elapsed_us, budget_us, n)
 ), prev AS MATERIALIZED (
   -- OFFSET 0: see hold_batch.sql.
   SELECT r.n, s.* FROM req r
    CROSS JOIN LATERAL (SELECT x.* FROM pay.simulation x
-                        WHERE x.client_id = r.client_id AND x.idem_key = r.idem_key OFFSET 0) s
+                        WHERE x.client_id = r.client_id AND x.idem_hash = r.idem_hash OFFSET 0) s
 ), todo AS MATERIALIZED (
   SELECT r.*, row_number() OVER (PARTITION BY r.wallet_id ORDER BY r.n) AS place
     FROM req r WHERE NOT EXISTS (SELECT 1 FROM prev WHERE prev.n = r.n)
@@ -58,14 +58,14 @@ WITH RECURSIVE req AS MATERIALIZED (
          f.code::char(2) AS code
     FROM fold f JOIN todo r ON r.n = f.n JOIN head h ON h.chain = f.chain
 ), ins AS (
-  INSERT INTO pay.simulation AS s (txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency,
+  INSERT INTO pay.simulation AS s (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
                                    mcc, effect, code, balance_after, processing_us, created_at)
-  SELECT d.txn_id, d.client_id, d.idem_key, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
+  SELECT d.txn_id, d.client_id, d.idem_hash, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
          d.elapsed_us + (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e6)::int,
          statement_timestamp()
-    FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_key
-  ON CONFLICT (client_id, idem_key) WHERE idem_key IS NOT NULL DO UPDATE SET replays = s.replays + 1
+    FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_hash
+  ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
   RETURNING s.*
 ), mine AS MATERIALIZED (
   -- What each approved member leaves. A row of ins that is not ours divides by zero.
@@ -73,7 +73,7 @@ WITH RECURSIVE req AS MATERIALIZED (
          d.balance - d.amount AS balance, (d.version + 1) / (ins.txn_id = d.txn_id)::int AS version,
          d.day_spent + d.amount AS day_spent, d.day_count + 1 AS day_count,
          d.month_spent + d.amount AS month_spent
-    FROM d JOIN ins ON ins.client_id = d.client_id AND ins.idem_key = d.idem_key WHERE d.code = '00'
+    FROM d JOIN ins ON ins.client_id = d.client_id AND ins.idem_hash = d.idem_hash WHERE d.code = '00'
 ), upd AS (
   UPDATE pay.wallet w
      SET balance = m.balance, version = m.version, day = m.today, day_spent = m.day_spent,
@@ -92,7 +92,7 @@ UNION ALL
 SELECT r.n, CASE WHEN i.txn_id = r.txn_id THEN 'new' ELSE 'race' END, i.txn_id, i.fingerprint,
        i.code::text, i.balance_after, i.processing_us, i.created_at, i.wallet_id, i.amount,
        i.currency::text, i.mcc::int4
-  FROM ins i JOIN req r ON r.client_id = i.client_id AND r.idem_key = i.idem_key
+  FROM ins i JOIN req r ON r.client_id = i.client_id AND r.idem_hash = i.idem_hash
 UNION ALL
 SELECT d.n, CASE d.code WHEN '68' THEN 'late' ELSE 'busy' END, d.txn_id, NULL, d.code::text, NULL, NULL,
        NULL, NULL, NULL, NULL, NULL FROM d WHERE d.code IN ('68', '-1')

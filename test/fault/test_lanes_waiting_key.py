@@ -21,9 +21,9 @@ def taking(database):
         with database.connect() as other:
             other.execute("BEGIN")
             other.cursor().executemany(
-                "INSERT INTO pay.simulation (txn_id, client_id, idem_key, fingerprint, wallet_id,"
+                "INSERT INTO pay.simulation (txn_id, client_id, idem_hash, fingerprint, wallet_id,"
                 " amount, currency, mcc, effect, code, processing_us, created_at)"
-                " VALUES (gen_random_uuid(), 1, %s, '', 1, 1, 'EUR', 5812, 'H', '51', 0, now())",
+                " VALUES (gen_random_uuid(), 1, pay.idempotency_hash(%s), '', 1, 1, 'EUR', 5812, 'H', '51', 0, now())",
                 [(key,) for key in keys],
             )
             yield

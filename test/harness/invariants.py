@@ -33,8 +33,8 @@ INVARIANTS = {
         SELECT t.txn_id FROM pay.transfer t WHERE t.kind = 'H' AND NOT EXISTS (
             SELECT 1 FROM pay.simulation s WHERE s.txn_id = t.txn_id)""",
     "I4 one decision per client and key": """
-        SELECT client_id, idem_key, count(*) FROM pay.simulation WHERE idem_key IS NOT NULL
-         GROUP BY client_id, idem_key HAVING count(*) > 1""",
+        SELECT client_id, idem_hash, count(*) FROM pay.simulation WHERE idem_hash IS NOT NULL
+         GROUP BY client_id, idem_hash HAVING count(*) > 1""",
     "I5 each ledger entry starts where the one before ended, without gaps": """
         SELECT account, wallet_version FROM (
             SELECT account, wallet_version, signed,

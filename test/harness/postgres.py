@@ -4,6 +4,7 @@ build/lib/pg.sh makes, starts and stops it; nobody logs in without a password, s
 string in a test holds a secret worth not leaking.
 """
 
+import hmac
 import os
 import re
 import secrets
@@ -93,6 +94,7 @@ class Database:
     def __init__(self, cluster, name):
         self.cluster = cluster
         self.name = name
+        self._hash_key = None
 
     def create(self):
         with self.cluster.connect("postgres") as admin:
@@ -115,6 +117,12 @@ class Database:
 
     def value(self, sql, *values):
         return self.rows(sql, *values)[0][0]
+
+    def key_hash(self, key):
+        """What is stored of an Idempotency-Key here, computed beside the service."""
+        if self._hash_key is None:
+            self._hash_key = self.value("SELECT key FROM pay.idempotency_secret")
+        return hmac.digest(self._hash_key, key.encode(), "sha256")[:16]
 
     def backends(self, where="true"):
         """Process ids of the service's backends."""

@@ -363,9 +363,9 @@ INSERT INTO pay.program VALUES
   (1, 'eu-south-2', 'ES', 'meal', 'EUR', 'Europe/Madrid', 9, 9, 9, 9, -1);
 INSERT INTO pay.wallet (wallet_id, program_id, valid_thru, balance)
   SELECT i, 1, '2099-12-31', 0 FROM generate_series(1, 20000) i;
-INSERT INTO pay.simulation (txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency,
+INSERT INTO pay.simulation (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
                             mcc, effect, code, processing_us, created_at)
-  SELECT gen_random_uuid(), 1, i, '', i, 1, 'EUR', 5812, 'H', '00', 1, now()
+  SELECT gen_random_uuid(), 1, decode(md5(i::text), 'hex'), '', i, 1, 'EUR', 5812, 'H', '00', 1, now()
     FROM generate_series(1, 20000) i;
 INSERT INTO pay.transfer (txn_id, debit_account, credit_account, amount, kind, wallet_version,
                           balance_after, created_at)

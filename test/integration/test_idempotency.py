@@ -108,7 +108,7 @@ def test_key_with_another_payload_is_422_and_names_the_field(service, book, chan
     wallet, key = book.wallet(), new_key()
     hold(service, wallet, key=key)
     before = book.database.rows(
-        "SELECT txn_id, code, amount FROM pay.simulation WHERE idem_key = %s", key
+        "SELECT txn_id, code, amount FROM pay.simulation WHERE wallet_id = %s", wallet
     )
 
     answer = post(service, {**payload(wallet), **change}, key)
@@ -117,7 +117,7 @@ def test_key_with_another_payload_is_422_and_names_the_field(service, book, chan
     assert answer.json()["mismatch"] == [field]
     assert (
         book.database.rows(
-            "SELECT txn_id, code, amount FROM pay.simulation WHERE idem_key = %s", key
+            "SELECT txn_id, code, amount FROM pay.simulation WHERE wallet_id = %s", wallet
         )
         == before
     )

@@ -97,9 +97,9 @@ DAMAGE = {
     "I1 ": "UPDATE pay.wallet SET balance = balance + 1 WHERE wallet_id = %(wallet)s",
     "I2 ": "UPDATE pay.simulation SET code = '51' WHERE wallet_id = %(wallet)s",
     "I3 ": "DELETE FROM pay.simulation WHERE wallet_id = %(wallet)s",
-    "I4 ": "DROP INDEX pay.simulation_idem; INSERT INTO pay.simulation SELECT gen_random_uuid(),"
+    "I4 ": "DROP INDEX pay.simulation_idem_hash; INSERT INTO pay.simulation SELECT gen_random_uuid(),"
     " client_id, idem_key, fingerprint, wallet_id, amount, currency, mcc, effect, '51',"
-    " balance_after, 0, 0, now() FROM pay.simulation WHERE wallet_id = %(wallet)s",
+    " balance_after, 0, 0, now(), idem_hash FROM pay.simulation WHERE wallet_id = %(wallet)s",
     "I5 ": f"UPDATE pay.transfer SET wallet_version = 9 WHERE {HOLD}",
     "I6 ": "UPDATE pay.simulation SET amount = amount + 1 WHERE wallet_id = %(wallet)s",
     "I7 ": "ALTER TABLE pay.wallet DROP CONSTRAINT wallet_balance_check;"

@@ -211,13 +211,19 @@ def test_card_number_in_a_query_is_refused(service):
     assert (answer.status, problem(answer)) == (422, "pan-detected")
 
 
-def test_card_number_as_an_idempotency_key_is_refused(service, book):
-    wallet = book.wallet()
-
-    answer = post(service, payload(wallet), luhn_number())
+@pytest.mark.parametrize("text", ["order 7-{}", "{} 12/27", "7-{}-2026"])
+def test_card_number_beside_other_numbers_in_a_body_is_refused(service, text):
+    answer = post(service, {**BASE, "note": text.format(luhn_number())}, new_key())
 
     assert (answer.status, problem(answer)) == (422, "pan-detected")
-    assert book.decisions(wallet) == 0
+
+
+def test_number_that_no_issuer_gives_is_no_card_number(service):
+    number = luhn_number(issuer=1)
+
+    answer = post(service, {**BASE, "note": number}, new_key())
+
+    assert problem(answer) != "pan-detected"
 
 
 def test_card_number_is_never_echoed(service):

@@ -20,9 +20,9 @@ SESSION = "SET plan_cache_mode = force_generic_plan; SET jit = off"
 ROWS = """
 INSERT INTO pay.wallet (wallet_id, program_id, valid_thru, balance, version)
   SELECT id, 1, '2099-12-31', 100000000, 1 FROM generate_series(1001, 20000) id;
-INSERT INTO pay.simulation (txn_id, client_id, idem_key, fingerprint, wallet_id, amount, currency,
+INSERT INTO pay.simulation (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
                             mcc, effect, code, balance_after, processing_us, created_at)
-  SELECT gen_random_uuid(), 1, 'key-' || id, '', id, 1, 'EUR', 5812, 'H', '00', 1, 1, now()
+  SELECT gen_random_uuid(), 1, decode(md5(id::text), 'hex'), '', id, 1, 'EUR', 5812, 'H', '00', 1, 1, now()
     FROM generate_series(1, 20000) id;
 INSERT INTO pay.transfer (txn_id, debit_account, credit_account, amount, kind, wallet_version,
                           balance_after, created_at)

@@ -297,11 +297,12 @@ static bool passes_luhn(const char *digits, size_t count)
     return sum % 10 == 0;
 }
 
-/* Fills `text` with `count` synthetic digits that pass, or by one fail, the check. */
-static void make_run(char *text, size_t count, bool passing)
+/* Fills `text` with `count` synthetic digits that begin with `issuer` and pass, or by one fail, the
+ * check. */
+static void make_run(char *text, const char *issuer, size_t count, bool passing)
 {
     for (size_t i = 0; i < count; i++)
-        text[i] = (char)('0' + (i * 7 + 3) % 10);
+        text[i] = i < strlen(issuer) ? issuer[i] : (char)('0' + (i * 7 + 3) % 10);
     while (!passes_luhn(text, count))
         text[count - 1] = (char)('0' + (text[count - 1] - '0' + 1) % 10);
     if (!passing)
@@ -313,13 +314,34 @@ static void test_card_number_needs_13_to_19_digits_and_the_check(void **state)
 {
     (void)state;
     char run[32];
-    for (size_t count = 1; count <= 25; count++) {
-        make_run(run, count, true);
+    for (size_t count = 5; count <= 25; count++) {
+        make_run(run, "4", count, true);
         assert_int_equal(payment_has_card_number(span_of(run)), count >= 13 && count <= 19);
-        make_run(run, count, false);
+        make_run(run, "4", count, false);
         assert_false(payment_has_card_number(span_of(run)));
     }
     assert_false(payment_has_card_number(SPAN("")));
+}
+
+static void test_card_number_begins_as_an_issuers_do(void **state)
+{
+    (void)state;
+    static const char *const KNOWN[] = {"2200", "2204", "2221", "2720", "3000", "3059", "3095",
+                                        "34",   "3528", "3589", "36",   "37",   "38",   "39",
+                                        "4",    "50",   "51",   "55",   "5062", "6011", "62",
+                                        "65",   "6999", "81",   "8299", "9792"};
+    static const char *const UNKNOWN[] = {"0",    "1",    "2199", "2205", "2220", "2721",
+                                          "3060", "3094", "3096", "33",   "3527", "3590",
+                                          "7",    "80",   "8300", "90",   "9791", "9793"};
+    char run[32];
+    for (size_t i = 0; i < sizeof(KNOWN) / sizeof(KNOWN[0]); i++) {
+        make_run(run, KNOWN[i], 16, true);
+        assert_true(payment_has_card_number(span_of(run)));
+    }
+    for (size_t i = 0; i < sizeof(UNKNOWN) / sizeof(UNKNOWN[0]); i++) {
+        make_run(run, UNKNOWN[i], 16, true);
+        assert_false(payment_has_card_number(span_of(run)));
+    }
 }
 
 static bool found_between(const char *before, const char *run, const char *after)
@@ -338,7 +360,7 @@ static void test_card_number_is_found_anywhere(void **state)
 {
     (void)state;
     char run[32];
-    make_run(run, 16, true);
+    make_run(run, "4", 16, true);
     assert_true(found_between("", run, ""));
     assert_true(found_between("{\"wallet_id\":\"", run, "\"}"));
     assert_true(found_between("x", run, "y"));
@@ -346,13 +368,18 @@ static void test_card_number_is_found_anywhere(void **state)
     assert_true(found_between("-", run, "-"));
     assert_true(found_between("7, ", run, " , 7"));
     assert_false(found_between("1", run, ""));
+    assert_false(found_between("", run, "1"));
+    /* Groups beside it do not hide it. */
+    assert_true(found_between("order 7-", run, ""));
+    assert_true(found_between("", run, "-12/27"));
+    assert_true(found_between("2026-11-24 ", run, " 123"));
 }
 
 static void test_card_number_may_have_single_separators(void **state)
 {
     (void)state;
     char run[32], spaced[64];
-    make_run(run, 16, true);
+    make_run(run, "4", 16, true);
     static const struct {
         const char *separator;
         bool found;
@@ -386,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_command_has_a_fingerprint),
         cmocka_unit_test(test_mismatch_names_the_field_that_differs),
         cmocka_unit_test(test_card_number_needs_13_to_19_digits_and_the_check),
+        cmocka_unit_test(test_card_number_begins_as_an_issuers_do),
         cmocka_unit_test(test_card_number_is_found_anywhere),
         cmocka_unit_test(test_card_number_may_have_single_separators),
     };

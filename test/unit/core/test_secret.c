@@ -109,6 +109,56 @@ static void test_tag_is_stable_and_tells_inputs_apart(void **unused)
     assert_true(secret_tag_u64(SPAN("wal_1")) == number);
 }
 
+static void assert_mac(const uint8_t key[SECRET_MAC_KEY_BYTES], struct span message,
+                       const char *expected_hex)
+{
+    struct secret_mac_key ready;
+    char text[2 * SECRET_MAC_BYTES];
+    struct buf hex;
+    secret_mac_key_set(&ready, key);
+    buf_init(&hex, text, sizeof text);
+    for (int again = 0; again < 2; again++) { /* the key stays ready */
+        const struct secret_mac mac = secret_mac(&ready, message);
+        hex.len = 0;
+        buf_add_hex(&hex, mac.bytes, sizeof mac.bytes);
+        assert_true(span_equal(buf_span(&hex), span_of(expected_hex)));
+    }
+}
+
+/* The test vectors of RFC 4231; a key shorter than 32 bytes is the same with zeros behind it. */
+static void test_mac_is_hmac_sha256_cut_short(void **unused)
+{
+    uint8_t jefe[SECRET_MAC_KEY_BYTES] = "Jefe", ones[SECRET_MAC_KEY_BYTES] = {0};
+    uint8_t counting[SECRET_MAC_KEY_BYTES] = {0};
+    char fifties[50], cds[50];
+    (void)unused;
+    memset(ones, 0x0b, 20);
+    memset(fifties, 0xdd, sizeof fifties);
+    memset(cds, 0xcd, sizeof cds);
+    for (uint8_t i = 0; i < 25; i++)
+        counting[i] = (uint8_t)(i + 1);
+
+    assert_mac(ones, SPAN("Hi There"), "b0344c61d8db38535ca8afceaf0bf12b");
+    assert_mac(jefe, SPAN("what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c7");
+    memset(ones, 0xaa, 20);
+    assert_mac(ones, (struct span){fifties, sizeof fifties}, "773ea91e36800e46854db8ebd09181a7");
+    assert_mac(counting, (struct span){cds, sizeof cds}, "82558a389a443c0ea4cc819899f2083a");
+}
+
+static void test_mac_differs_with_key_and_message(void **unused)
+{
+    struct secret_mac_key one, other;
+    (void)unused;
+    secret_mac_key_set(&one, (const uint8_t[SECRET_MAC_KEY_BYTES]){1});
+    secret_mac_key_set(&other, (const uint8_t[SECRET_MAC_KEY_BYTES]){2});
+    const struct secret_mac mac = secret_mac(&one, SPAN("k"));
+    const struct secret_mac by_key = secret_mac(&other, SPAN("k"));
+    const struct secret_mac by_message = secret_mac(&one, SPAN("kk"));
+
+    assert_memory_not_equal(&mac, &by_key, sizeof mac);
+    assert_memory_not_equal(&mac, &by_message, sizeof mac);
+}
+
 static void test_wipe_clears_exactly_what_it_was_given(void **unused)
 {
     uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8};
@@ -148,6 +198,8 @@ int main(void)
         cmocka_unit_test(test_hash_is_sha256),
         cmocka_unit_test(test_digest_equal_sees_every_bit),
         cmocka_unit_test(test_tag_is_stable_and_tells_inputs_apart),
+        cmocka_unit_test(test_mac_is_hmac_sha256_cut_short),
+        cmocka_unit_test(test_mac_differs_with_key_and_message),
         cmocka_unit_test(test_wipe_clears_exactly_what_it_was_given),
         cmocka_unit_test(test_protect_leaves_the_memory_usable),
     };

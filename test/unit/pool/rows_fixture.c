@@ -10,6 +10,8 @@
 /* PostgreSQL counts from 2000-01-01. */
 #define EPOCH_2000_US INT64_C(946684800000000)
 
+const uint8_t ROWS_IDEMPOTENCY_KEY[SECRET_MAC_KEY_BYTES] = "what keys are hashed with: 32 by";
+
 static int damaged_column = -1;
 static enum rows_damage damage_kind;
 static int next_column;
@@ -142,7 +144,7 @@ PGresult *rows_void(const char *outcome, int64_t balance_minor)
 
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation)
 {
-    PGresult *rows = fake_pq_rows(8);
+    PGresult *rows = fake_pq_rows(9);
     next_column = 0;
     add_text(rows, region);
     add_number(rows, 77, 8);
@@ -152,6 +154,7 @@ PGresult *rows_probe(const char *region, int32_t schema_version, const char *iso
     add_text(rows, "DE");
     add_number(rows, (uint32_t)schema_version, 4);
     add_text(rows, isolation);
+    add(rows, ROWS_IDEMPOTENCY_KEY, SECRET_MAC_KEY_BYTES);
     return rows;
 }
 

@@ -27,7 +27,8 @@ PGresult *rows_find(const struct payment_decision *decision, int32_t voided);
 /* outcome balance wallet */
 enum { ROWS_VOID_WALLET = 4242 };
 PGresult *rows_void(const char *outcome, int64_t balance_minor);
-/* region wallet amount currency mcc country schema_version isolation */
+/* region wallet amount currency mcc country schema_version isolation ROWS_IDEMPOTENCY_KEY */
+extern const uint8_t ROWS_IDEMPOTENCY_KEY[SECRET_MAC_KEY_BYTES];
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation);
 
 /* The result as pool/ sees it. */

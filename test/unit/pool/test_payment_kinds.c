@@ -232,7 +232,7 @@ static int set_up(void **state)
     probe = (struct pg_pool){0};
     list_init(&service.listeners);
     list_init(&probe.listeners);
-    op = (struct payment_op){.on_done = on_done, .key = "k", .key_len = 1};
+    op = (struct payment_op){.on_done = on_done, .key_hash = {{1}}};
     if (secret_init() != ERR_OK || reactor_create(&reactor, 8) != ERR_OK)
         return -1;
     return payment_store_create(&store, &service, &database, &config, 8) == ERR_OK ? 0 : -1;
@@ -448,8 +448,7 @@ static void test_only_a_hold_claims_its_key(void **state)
 {
     (void)state;
     for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++) {
-        struct payment_op other = {
-            .kind = PAYMENT_OP_HOLD, .on_done = on_done, .key = "k", .key_len = 1};
+        struct payment_op other = {.kind = PAYMENT_OP_HOLD, .on_done = on_done, .key_hash = {{1}}};
         submit((enum payment_op_kind)kind);
         struct pg_member *first = submitted;
 

@@ -140,14 +140,14 @@ static void test_more_evaluations_go_as_arrays(void **state)
 static void test_holds_go_as_arrays_also_alone(void **state)
 {
     (void)state;
-    static char key[PAYMENT_KEY_MAX];
+    const struct secret_mac key_hash = {{5}};
     struct payment_command commands[BATCH_MAX];
     struct secret_digest fingerprint = {{7}};
     struct payment_sql_hold holds[BATCH_MAX];
     for (int i = 0; i < BATCH_MAX; i++) {
         commands[i] = command_of(i);
         holds[i] = (struct payment_sql_hold){.client_id = 3,
-                                             .key = {key, sizeof(key)},
+                                             .key_hash = &key_hash,
                                              .fingerprint = &fingerprint,
                                              .command = &commands[i],
                                              .elapsed_us = 111,
@@ -163,7 +163,7 @@ static void test_holds_go_as_arrays_also_alone(void **state)
         assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
         assert_array(0, PG_OID_UUID, count, UUID7_BYTES);
         assert_array(1, PG_OID_INT4, count, 4);
-        assert_array(2, PG_OID_TEXT, count, PAYMENT_KEY_MAX);
+        assert_array(2, PG_OID_BYTEA, count, SECRET_MAC_BYTES);
         assert_array(3, PG_OID_BYTEA, count, SECRET_DIGEST_BYTES);
         assert_array(4, PG_OID_INT8, count, 8);
         assert_array(5, PG_OID_INT8, count, 8);
@@ -183,13 +183,14 @@ static void test_holds_of_one_wallet_fold(void **state)
 {
     (void)state;
     struct payment_command commands[4];
+    const struct secret_mac key_hash = {{5}};
     struct secret_digest fingerprint = {{7}};
     struct payment_sql_hold holds[4];
     for (int twin = 1; twin < 4; twin++) {
         for (int i = 0; i < 4; i++) {
             commands[i] = command_of(i == twin ? i - 1 : i);
             holds[i] = (struct payment_sql_hold){
-                .key = SPAN("k"), .fingerprint = &fingerprint, .command = &commands[i]};
+                .key_hash = &key_hash, .fingerprint = &fingerprint, .command = &commands[i]};
         }
         memset(&params, 0, sizeof(params));
         buf_init(&storage, storage_bytes, sizeof(storage_bytes));
@@ -464,13 +465,14 @@ static void test_probe_row(void **state)
     assert_string_equal(row.reference.merchant_country, "DE");
     assert_int_equal(row.reference.mcc, 5411);
     assert_int_equal(row.reference.effect, PAYMENT_EVALUATE);
+    assert_memory_equal(row.idempotency_key, ROWS_IDEMPOTENCY_KEY, SECRET_MAC_KEY_BYTES);
 }
 
 static void test_probe_row_with_one_missing_column(void **state)
 {
     (void)state;
     struct payment_probe_row row;
-    for (int column = 0; column < 8; column++) {
+    for (int column = 0; column < 9; column++) {
         const bool reference = column >= 1 && column <= 5;
         rows_damage(column, ROWS_NULL);
         put(rows_probe("eu-1", 7, "read committed"));
@@ -478,8 +480,20 @@ static void test_probe_row_with_one_missing_column(void **state)
         if (reference)
             assert_false(row.has_reference);
     }
-    put(fake_pq_rows(8));
+    put(fake_pq_rows(9));
     assert_false(payment_sql_decode_probe(rows_of(result), &row));
+}
+
+static void test_probe_row_with_a_hash_key_of_another_size(void **state)
+{
+    (void)state;
+    struct payment_probe_row row;
+    static const enum rows_damage DAMAGES[] = {ROWS_SHORT, ROWS_LONG};
+    for (size_t i = 0; i < 2; i++) {
+        rows_damage(8, DAMAGES[i]);
+        put(rows_probe("eu-1", 7, "read committed"));
+        assert_false(payment_sql_decode_probe(rows_of(result), &row));
+    }
 }
 
 static void test_probe_text_that_is_too_long(void **state)
@@ -488,12 +502,13 @@ static void test_probe_text_that_is_too_long(void **state)
     struct payment_probe_row row;
     char isolation[PAYMENT_SQL_TEXT_MAX + 1];
     memset(isolation, 'x', sizeof(isolation));
-    put(fake_pq_rows(8));
+    put(fake_pq_rows(9));
     fake_pq_add_text(result, "eu-1");
     for (int i = 0; i < 5; i++)
         fake_pq_add_null(result);
     fake_pq_add_int4(result, 1);
     fake_pq_add_bytes(result, isolation, PAYMENT_SQL_TEXT_MAX);
+    fake_pq_add_bytes(result, (const char *)ROWS_IDEMPOTENCY_KEY, SECRET_MAC_KEY_BYTES);
     assert_false(payment_sql_decode_probe(rows_of(result), &row));
 }
 
@@ -520,6 +535,7 @@ int main(void)
         SQL_TEST(test_unreadable_void_is_not_decoded),
         SQL_TEST(test_probe_row),
         SQL_TEST(test_probe_row_with_one_missing_column),
+        SQL_TEST(test_probe_row_with_a_hash_key_of_another_size),
         SQL_TEST(test_probe_text_that_is_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,10 +13,11 @@
 enum { BATCH = 32, BYTES = BATCH * PAYMENT_SQL_HOLD_BYTES_MAX };
 
 static char bytes[BYTES];
-static char key[PAYMENT_KEY_MAX], region[PAYMENT_SQL_REGION_MAX];
+static char region[PAYMENT_SQL_REGION_MAX];
 static struct pg_params params;
 static struct buf storage;
 static const struct secret_digest fingerprint;
+static const struct secret_mac key_hash;
 static const struct payment_command command = {.currency = "EUR", .merchant_country = "DE"};
 
 /* As a lane does it: exactly the room of `count` members. More than that is a CHECK. */
@@ -32,7 +33,7 @@ static void encode_holds(uint32_t count)
 
     for (uint32_t i = 0; i < count; i++)
         holds[i] = (struct payment_sql_hold){
-            .key = {key, sizeof(key)}, .fingerprint = &fingerprint, .command = &command};
+            .key_hash = &key_hash, .fingerprint = &fingerprint, .command = &command};
     begin(count, PAYMENT_SQL_HOLD_BYTES_MAX);
     payment_sql_encode_hold(holds, count, (struct span){region, sizeof(region)}, &params, &storage);
 }
@@ -93,7 +94,6 @@ int main(void)
         cmocka_unit_test(test_find_and_void_take_all_their_room),
     };
 
-    memset(key, 'k', sizeof(key));
     memset(region, 'r', sizeof(region));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

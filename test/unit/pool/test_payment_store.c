@@ -296,8 +296,7 @@ static void test_key_in_flight_is_refused_until_it_is_done(void **state)
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_HOLD);
     struct payment_op *twin = store_op(1, PAYMENT_OP_HOLD);
-    memcpy(twin->key, store_ops[0].op.key, sizeof(twin->key));
-    twin->key_len = store_ops[0].op.key_len;
+    twin->key_hash = store_ops[0].op.key_hash;
     assert_int_equal(payment_store_submit(store, twin), ERR_CONFLICT);
 
     const struct payment_decision recorded = rows_decision(0);
@@ -334,6 +333,24 @@ static void test_submit_without_a_connection_is_refused(void **state)
 }
 
 /* ---- find and void ---- */
+
+/* By then it is the same hash as in every other process on this database. */
+static void test_key_has_a_hash_once_the_database_has_told(void **state)
+{
+    (void)state;
+    struct secret_mac hash, other;
+    struct secret_mac_key key;
+    secret_mac_key_set(&key, ROWS_IDEMPOTENCY_KEY);
+    const struct secret_mac expected = secret_mac(&key, SPAN("k-1"));
+    assert_false(payment_store_hash_key(store, SPAN("k-1"), &hash));
+
+    store_await_ready();
+
+    assert_true(payment_store_hash_key(store, SPAN("k-1"), &hash));
+    assert_memory_equal(&hash, &expected, sizeof(hash));
+    assert_true(payment_store_hash_key(store, SPAN("k-2"), &other));
+    assert_memory_not_equal(&hash, &other, sizeof(hash));
+}
 
 /* Only a hold has a key to wait for: what else waits, waits for a table. */
 static void test_lock_without_a_key_is_a_timeout(void **state)
@@ -648,6 +665,7 @@ int main(void)
         STORE_TEST(test_key_in_flight_is_refused_until_it_is_done),
         STORE_TEST(test_cancelled_or_refused_hold_gives_its_key_back),
         STORE_TEST(test_submit_without_a_connection_is_refused),
+        STORE_TEST(test_key_has_a_hash_once_the_database_has_told),
         STORE_TEST(test_lock_without_a_key_is_a_timeout),
         STORE_TEST(test_find),
         STORE_TEST(test_find_without_a_row_found_nothing),

@@ -81,6 +81,8 @@ struct span http_request_header(const struct http_request *request, struct span 
 static struct payment_op *submitted;
 static enum err submit_err;
 static bool cancel_answer;
+static bool knows_hash_key;
+static unsigned keys_hashed;
 static struct payment_store_health health;
 
 enum err payment_store_submit(struct payment_store *store, struct payment_op *op)
@@ -95,6 +97,14 @@ bool payment_store_cancel(struct payment_store *store, struct payment_op *op)
     (void)store;
     assert_ptr_equal(op, submitted);
     return cancel_answer;
+}
+bool payment_store_hash_key(const struct payment_store *store, struct span key,
+                            struct secret_mac *hash)
+{
+    (void)store;
+    *hash = (struct secret_mac){{(uint8_t)key.len, (uint8_t)key.ptr[0]}};
+    keys_hashed++;
+    return knows_hash_key;
 }
 const struct payment_store_health *payment_store_health(struct payment_store *store)
 {
@@ -136,6 +146,8 @@ static int set_up(void **state)
     submitted = NULL;
     submit_err = ERR_OK;
     cancel_answer = false;
+    knows_hash_key = true;
+    keys_hashed = 0;
     health = (struct payment_store_health){.has_reference = true,
                                            .reference = {.wallet_id = 1,
                                                          .amount_minor = 100,
@@ -353,7 +365,9 @@ static void test_hold_is_created_with_location(void **state)
     (void)state;
     hold_with_key("k1");
     assert_int_equal(submitted->kind, PAYMENT_OP_HOLD);
-    assert_int_equal(submitted->key_len, 2);
+    assert_int_equal(keys_hashed, 1);
+    assert_int_equal(submitted->key_hash.bytes[0], 2);
+    assert_memory_equal(given.note.key_tag, submitted->key_hash.bytes, SECRET_TAG_BYTES);
     decide(PAYMENT_NEW, "00");
 
     finish(PG_DONE);
@@ -403,6 +417,30 @@ static void test_reused_key_names_the_field(void **state)
     assert_int_equal(given.status, 422);
     assert_true(body_has("idempotency-key-reused"));
     assert_true(body_has("\"mismatch\":[\"amount\"]"));
+}
+
+static void test_hold_waits_for_the_hash_key_and_an_evaluation_does_not(void **state)
+{
+    (void)state;
+    knows_hash_key = false;
+    hold_with_key("k1");
+    assert_null(submitted);
+    assert_int_equal(given.status, 503);
+    assert_true(body_has("database-unavailable"));
+    assert_int_equal(payment_api_stats(api)->shed_total[PAYMENT_SHED_DOWN], 1);
+
+    request(HTTP_POST);
+    header("Content-Type", "application/json");
+    header("Idempotency-Key", "k1");
+    given.request.body =
+        SPAN("{\"wallet_id\":\"wal_1\",\"amount\":0,\"currency\":\"EUR\",\"effect\":\"evaluate\","
+             "\"merchant\":{\"mcc\":\"5812\",\"country\":\"ES\"}}");
+    routes[0].on_request(api, &given);
+    assert_int_equal(submitted->kind, PAYMENT_OP_EVALUATE);
+    decide(PAYMENT_NEW, "00");
+    finish(PG_DONE);
+    assert_int_equal(given.status, 200);
+    assert_false(given.note.has_key_tag);
 }
 
 static void test_hold_needs_a_key_and_json(void **state)
@@ -720,6 +758,7 @@ int main(void)
         TEST(test_hold_is_created_with_location),
         TEST(test_replay_and_race_give_the_same_bytes),
         TEST(test_reused_key_names_the_field),
+        TEST(test_hold_waits_for_the_hash_key_and_an_evaluation_does_not),
         TEST(test_hold_needs_a_key_and_json),
         TEST(test_post_evaluate_is_200_and_needs_no_key),
         TEST(test_refused_submits),
