@@ -164,8 +164,8 @@ struct secret_digest payment_fingerprint(const struct payment_command *command, 
     return secret_hash(buf_span(&out));
 }
 
-/* What card numbers begin with, as ranges of their first four digits (ISO/IEC 7812). Those of travel
- * cards (1) are left out: every time stamp begins so. */
+/* What card numbers begin with, as ranges of their first four digits (ISO/IEC 7812). Those of
+ * travel cards (1) are left out: every time stamp begins so. */
 static const struct {
     uint16_t first, last;
 } ISSUERS[] = {

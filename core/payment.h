@@ -73,9 +73,9 @@ enum payment_field payment_command_check(const struct payment_command *command);
  * it came in. scope names the operation that was asked for, at most PAYMENT_SCOPE_MAX bytes without
  * a line feed. The digest is stored: neither scope nor form may change while keys are kept. */
 struct secret_digest payment_fingerprint(const struct payment_command *command, struct span scope);
-/* For free text. True when it holds what may be a card number: 13 to 19 digits that begin as a known
- * issuer's numbers do and pass the Luhn check, in groups of any size with a single space or hyphen
- * between them. Other whole groups may stand beside it ("order 7-<number>"). */
+/* For free text. True when it holds what may be a card number: 13 to 19 digits that begin as a
+ * known issuer's numbers do and pass the Luhn check, in groups of any size with a single space or
+ * hyphen between them. Other whole groups may stand beside it ("order 7-<number>"). */
 bool payment_has_card_number(struct span text);
 
 /* Places in PAYMENT_CODES. */

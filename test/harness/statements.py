@@ -13,6 +13,7 @@ LONG = "20s"
 """How long a statement may wait for a lock where nothing else is said: for the test's other half."""
 SETTINGS = f"-c plan_cache_mode=force_generic_plan -c jit=off -c lock_timeout={LONG}"
 HOLD_TYPES = "uuid[],int4[],bytea[],bytea[],int8[],int8[],text[],int4[],text[],int4[],int4[],text"
+TEXT_KEY_HOLD_TYPES = HOLD_TYPES.replace("bytea[]", "text[]", 1)
 TYPES = {"hold_batch": HOLD_TYPES, "hold_fold": HOLD_TYPES, "void": "uuid,uuid,int4"}
 REGION = "eu-south-2"
 STOP = 42
@@ -43,6 +44,7 @@ class Hold:
     currency: str = "EUR"
     mcc: int = 5812
     budget_us: int = 60_000_000
+    fingerprint: bytes = b"\xab" * 32
     txn: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
@@ -59,19 +61,25 @@ class Answer:
 class Session:
     """One connection with the service's settings and rights, and its statements prepared."""
 
+    types = TYPES
+
     def __init__(self, database, make=built):
         self.connection = psycopg.connect(
             database.url(), options=SETTINGS, autocommit=True, cursor_factory=psycopg.ClientCursor
         )
-        for name, types in TYPES.items():
+        for name, types in self.types.items():
             self.connection.execute(f"PREPARE {name} ({types}) AS {make(name)}".replace("%", "%%"))
+
+    def stored_key(self, key):
+        """As a service with some hash key stores it."""
+        return hashlib.sha256(key.encode()).digest()[:16]
 
     def hold(self, name, holds):
         columns = [
             [hold.txn for hold in holds],
             [1 for _ in holds],
-            [hashlib.sha256(hold.key.encode()).digest()[:16] for hold in holds],
-            [b"\xab" * 32 for _ in holds],
+            [self.stored_key(hold.key) for hold in holds],
+            [hold.fingerprint for hold in holds],
             [hold.wallet for hold in holds],
             [hold.amount for hold in holds],
             [hold.currency for hold in holds],
@@ -99,3 +107,20 @@ class Session:
         self.connection.execute(
             "SELECT 1 FROM pay.wallet WHERE wallet_id = ANY (%s) FOR NO KEY UPDATE", [wallets]
         )
+
+
+def of_text_keys(name):
+    """The statement of the version that stored the keys as they came."""
+    return built(name).replace("idem_hash", "idem_key").replace("$3::bytea[]", "$3::text[]", 1)
+
+
+class TextKeySession(Session):
+    """A process of the version that stored the keys as they came."""
+
+    types = {**TYPES, **dict.fromkeys(("hold_batch", "hold_fold"), TEXT_KEY_HOLD_TYPES)}
+
+    def __init__(self, database):
+        super().__init__(database, of_text_keys)
+
+    def stored_key(self, key):
+        return key
