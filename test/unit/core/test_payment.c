@@ -302,7 +302,8 @@ static bool passes_luhn(const char *digits, size_t count)
 static void make_run(char *text, const char *issuer, size_t count, bool passing)
 {
     for (size_t i = 0; i < count; i++)
-        text[i] = i < strlen(issuer) ? issuer[i] : (char)('0' + (i * 7 + 3) % 10);
+        text[i] = (char)('0' + (i * 7 + 3) % 10);
+    memcpy(text, issuer, strlen(issuer));
     while (!passes_luhn(text, count))
         text[count - 1] = (char)('0' + (text[count - 1] - '0' + 1) % 10);
     if (!passing)

@@ -86,8 +86,8 @@ static void test_key_of_any_visible_characters_is_valid(void **state)
     (void)state;
     char digits[40] = "4";
     memset(digits + 1, '1', 15); /* a synthetic number that passes the check */
-    for (char byte = '!'; byte <= '~'; byte++) {
-        const char one[2] = {byte};
+    for (int byte = '!'; byte <= '~'; byte++) {
+        const char one[2] = {(char)byte};
         assert_int_equal(key_of(one), byte == '"' ? PAYMENT_KEY_INVALID : PAYMENT_KEY_VALID);
     }
     assert_int_equal(key_of(digits), PAYMENT_KEY_VALID);
