@@ -12,6 +12,7 @@ const char *err_name(enum err err)
         [ERR_INVALID] = "invalid",
         [ERR_CONFLICT] = "conflict",
         [ERR_POISONED] = "poisoned",
+        [ERR_ELSEWHERE] = "elsewhere",
         [ERR_UNAVAILABLE] = "unavailable",
         [ERR_SYSTEM] = "system",
     };

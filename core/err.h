@@ -11,6 +11,7 @@ enum err {
     ERR_INVALID,     /* the input breaks the rules */
     ERR_CONFLICT,    /* the same thing is already under way or differs from what is stored */
     ERR_POISONED,    /* it failed again and again; refused for a while */
+    ERR_ELSEWHERE,   /* what there is to do it with belongs to somebody else */
     ERR_UNAVAILABLE, /* nothing usable to do it with */
     ERR_SYSTEM,      /* a system call failed; errno tells */
 };

@@ -12,17 +12,32 @@ enum { PROBE_MISSES_MAX = 3 };
 
 #define PROBE_APPLICATION_SUFFIX " probe"
 
-/* The residency guard: a database that says it is another region's never makes us ready. */
+/* The residency guard shuts or opens; also on what makes it necessary to look again. */
+static void probe_tell_region(const struct payment_probe *probe)
+{
+    const struct log_field database = LOG_TEXT("database.region", probe->row.region);
+    const struct log_field configured = LOG_TEXT("configured.region", probe->region);
+
+    if (probe->is_other)
+        log_error("region_mismatch", database, configured,
+                  LOG_TEXT("detail", "this database holds another region's data; not ready"));
+    log_audit("residency_guard", database, configured,
+              LOG_TEXT("result", probe->is_other ? "shut" : "open"));
+}
+
 static void probe_check_region(struct payment_probe *probe)
 {
-    const struct payment_probe_row *row = &probe->row;
+    const bool was_other = probe->is_other;
 
-    probe->health.region_ok = strcmp(row->region, probe->region) == 0;
-    if (!probe->health.region_ok && !probe->region_mismatch_logged)
-        log_error("region_mismatch", LOG_TEXT("database.region", row->region),
-                  LOG_TEXT("configured.region", probe->region),
-                  LOG_TEXT("detail", "this database holds another region's data; not ready"));
-    probe->region_mismatch_logged = !probe->health.region_ok;
+    probe->is_other = strcmp(probe->row.region, probe->region) != 0;
+    probe->health.region_ok = !probe->is_other;
+    probe->health.region_known = true;
+    if (probe->is_other != was_other)
+        probe_tell_region(probe);
+    if (probe->is_other)
+        pg_pool_new_epoch(probe->connection);
+    else if (was_other)
+        pg_pool_new_epoch(probe->pool);
 }
 
 static void probe_take(struct payment_probe *probe)
@@ -30,6 +45,7 @@ static void probe_take(struct payment_probe *probe)
     const uint64_t now_us = reactor_now_us(probe->reactor);
 
     probe->answered_us = now_us;
+    probe->doubted = false;
     probe->health.latency_us = now_us - probe->query.sent_us;
     histogram_record(probe->query_time, probe->health.latency_us);
     probe->health.schema_ok = probe->row.schema_version >= MIGRATE_VERSION_LATEST;
@@ -83,7 +99,9 @@ static void probe_on_pool_change(struct pg_pool_listener *listener)
     if (pg_pool_usable(probe->pool) == pg_pool_size(probe->pool))
         probe->health.pool_ready = true;
     if (pg_pool_usable(probe->pool) == 0) {
-        probe->answered_us = 0; /* what it said was about connections that are gone */
+        /* What it said was about connections that are gone. */
+        probe->answered_us = 0;
+        probe->health.region_known = false;
         probe->asked = false;
     } else if (!probe->asked) {
         probe_send(probe);
@@ -150,4 +168,21 @@ const struct payment_store_health *payment_probe_health(struct payment_probe *pr
 {
     probe->health.database_ok = database_answers(probe);
     return &probe->health;
+}
+
+enum err payment_probe_admit(const struct payment_probe *probe)
+{
+    /* With no usable connection it is the lane's to refuse, and to count. */
+    if (!probe->health.region_known && pg_pool_usable(probe->pool) > 0)
+        return ERR_UNAVAILABLE;
+    return probe->health.region_known && !probe->health.region_ok ? ERR_ELSEWHERE : ERR_OK;
+}
+
+void payment_probe_doubt(struct payment_probe *probe)
+{
+    if (probe->doubted || probe->connection == NULL)
+        return;
+    probe->doubted = true;
+    pg_pool_new_epoch(probe->pool);
+    probe_send(probe);
 }

@@ -3,8 +3,14 @@
  *
  * One statement per DB_PROBE_INTERVAL_MS on a connection of its own, so that no work of callers can
  * hold it up, and at once when that or the service's pool comes up. Its row carries the residency
- * guard: a database whose pay.region is not REGION never makes us ready, and is named in one log
- * line.
+ * guard: while pay.region is not REGION, or was not read since the pool came up, we are not ready
+ * and the store sends nothing. A change is told in the audit log.
+ *
+ *   not known --answer--> own <--answer--> other       any --the pool's last connection--> not known
+ *
+ * The guard looks once an interval and on a connection of its own, so it saves statements but is
+ * not the wall: that is the region condition in every statement. While the database is another's,
+ * and when it is ours again, connections are replaced: the name may lead elsewhere by now.
  */
 #ifndef POOL_PAYMENT_PROBE_PRIVATE_H
 #define POOL_PAYMENT_PROBE_PRIVATE_H
@@ -25,7 +31,8 @@ struct payment_probe {
     const char *region; /* configured; borrowed */
     uint64_t interval_us, answered_us;
     struct payment_probe_row row;
-    bool region_mismatch_logged;
+    bool is_other; /* the last answer named another region */
+    bool doubted;  /* since that answer */
     bool has_hash_key;
     struct secret_mac_key hash_key; /* of Idempotency-Keys, once has_hash_key */
     struct payment_store_health health;
@@ -39,5 +46,12 @@ MUST_USE enum err payment_probe_start(struct payment_probe *probe, struct pg_poo
 /* Closes its connection. May be called twice; health and hash key stay what they were. */
 void payment_probe_stop(struct payment_probe *probe);
 const struct payment_store_health *payment_probe_health(struct payment_probe *probe);
+
+/* May statements of callers be sent? ERR_ELSEWHERE: the database is another region's.
+ * ERR_UNAVAILABLE: whose it is is not known yet. */
+MUST_USE enum err payment_probe_admit(const struct payment_probe *probe);
+/* A statement found another region's database. The probe looks at once, and the service's
+ * connections are replaced: it may be one of them that went astray. Once for each answer. */
+void payment_probe_doubt(struct payment_probe *probe);
 
 #endif

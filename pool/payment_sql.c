@@ -14,8 +14,8 @@ static const uint32_t HOLD_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_INT4_ARRAY, PG_
                                       PG_OID_BYTEA_ARRAY, PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY,
                                       PG_OID_TEXT_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY,
                                       PG_OID_INT4_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT};
-static const uint32_t FIND_TYPES[] = {PG_OID_UUID, PG_OID_INT4};
-static const uint32_t VOID_TYPES[] = {PG_OID_UUID, PG_OID_UUID, PG_OID_INT4};
+static const uint32_t FIND_TYPES[] = {PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
+static const uint32_t VOID_TYPES[] = {PG_OID_UUID, PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
 
 #define STATEMENT(text_name, text, types)                                                          \
     {                                                                                              \
@@ -176,24 +176,32 @@ void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t coun
     pg_param_bytes(params, storage, region);
 }
 
-void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id,
+void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, struct span region,
                              struct pg_params *params, struct buf *storage)
 {
     params->statement = PAYMENT_SQL_FIND;
     pg_param_bytes(params, storage, uuid_of(txn_id));
     pg_param_int4(params, storage, client_id);
+    pg_param_bytes(params, storage, region);
 }
 
 void payment_sql_encode_void(const struct uuid7 *txn_id, const struct uuid7 *pending_id,
-                             int32_t client_id, struct pg_params *params, struct buf *storage)
+                             int32_t client_id, struct span region, struct pg_params *params,
+                             struct buf *storage)
 {
     params->statement = PAYMENT_SQL_VOID;
     pg_param_bytes(params, storage, uuid_of(txn_id));
     pg_param_bytes(params, storage, uuid_of(pending_id));
     pg_param_int4(params, storage, client_id);
+    pg_param_bytes(params, storage, region);
 }
 
 /* ---- rows ---- */
+
+bool payment_sql_is_elsewhere(const struct pg_rows *rows)
+{
+    return pg_rows_count(rows) == 0;
+}
 
 bool payment_sql_row_number(const struct pg_rows *rows, uint32_t row, uint32_t count,
                             uint32_t *index)
@@ -312,12 +320,16 @@ bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
     return decode_recorded(rows, row, 2, decision);
 }
 
-bool payment_sql_decode_find(const struct pg_rows *rows, struct payment_decision *decision,
-                             bool *voided)
+bool payment_sql_decode_find(const struct pg_rows *rows, bool *found,
+                             struct payment_decision *decision, bool *voided)
 {
+    struct span txn_id;
     int32_t flag;
 
     *decision = (struct payment_decision){.how = PAYMENT_REPLAY};
+    *found = pg_row_bytes(rows, 0, 0, &txn_id);
+    if (!*found)
+        return pg_rows_count(rows) == 1;
     if (!decode_recorded(rows, 0, 0, decision) || !pg_row_int4(rows, 0, 10, &flag))
         return false;
     *voided = flag != 0;

@@ -51,7 +51,8 @@ enum {
         PAYMENT_SQL_ARRAY_BYTES(SECRET_DIGEST_BYTES) +
         3 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* client, elapsed, budget */
         PAYMENT_SQL_EVALUATE_BYTES_MAX,
-    PAYMENT_SQL_FIND_BYTES_MAX = UUID7_BYTES + sizeof(int32_t), /* id, client */
+    PAYMENT_SQL_FIND_BYTES_MAX =
+        UUID7_BYTES + sizeof(int32_t) + PAYMENT_SQL_REGION_MAX, /* id, client */
     PAYMENT_SQL_VOID_BYTES_MAX = PAYMENT_SQL_FIND_BYTES_MAX + UUID7_BYTES,
 };
 
@@ -74,11 +75,14 @@ struct payment_sql_hold {
 /* Those of one wallet are neighbours, in order of arrival, and are decided one after another. */
 void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count,
                              struct span region, struct pg_params *params, struct buf *storage);
-void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id,
+void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, struct span region,
                              struct pg_params *params, struct buf *storage);
 void payment_sql_encode_void(const struct uuid7 *txn_id, const struct uuid7 *pending_id,
-                             int32_t client_id, struct pg_params *params, struct buf *storage);
+                             int32_t client_id, struct span region, struct pg_params *params,
+                             struct buf *storage);
 
+/* No row at all: the database is another region's, and nothing was read or written. */
+MUST_USE bool payment_sql_is_elsewhere(const struct pg_rows *rows);
 /* Column n of a batch row as an index below count. */
 MUST_USE bool payment_sql_row_number(const struct pg_rows *rows, uint32_t row, uint32_t count,
                                      uint32_t *index);
@@ -88,8 +92,9 @@ MUST_USE bool payment_sql_decode_evaluate(const struct pg_rows *rows, uint32_t r
 /* Sets everything that is recorded; *busy: the wallet was locked, nothing else is set. */
 MUST_USE bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
                                       struct payment_decision *decision, bool *busy);
-MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, struct payment_decision *decision,
-                                      bool *voided);
+/* *found is false: no such transaction, nothing else is set. */
+MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, bool *found,
+                                      struct payment_decision *decision, bool *voided);
 /* *busy: the wallet *wallet_id was locked, nothing else is set. */
 MUST_USE bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
                                       int64_t *balance_minor, int64_t *wallet_id, bool *busy);

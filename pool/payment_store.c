@@ -217,6 +217,8 @@ static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
         payment_inflight_note_elsewhere(&store->inflight, op, member->answered_us);
     else if (outcome == PG_LOCKED) /* it has no key: a whole table is locked */
         outcome = PG_TIMED_OUT;
+    else if (outcome == PG_ELSEWHERE)
+        payment_probe_doubt(&store->probe);
     op_note_how(op);
     if (member->sent_us != 0)
         histogram_record(&store->query_time[op->kind], member->answered_us - member->sent_us);
@@ -258,9 +260,12 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
     op->member.state = PG_MEMBER_NEW;
     op->member.alone = false;
 
+    enum err err = payment_probe_admit(&store->probe);
+    if (err != ERR_OK)
+        return err;
     if (kind->claims_key && !claim_key(store, op))
         return ERR_CONFLICT;
-    const enum err err = pg_lane_submit(store->lanes[kind->lane], &op->member);
+    err = pg_lane_submit(store->lanes[kind->lane], &op->member);
     if (err != ERR_OK)
         payment_inflight_release(&store->inflight, op);
     return err;

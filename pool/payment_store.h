@@ -61,7 +61,8 @@ struct payment_op {
 struct payment_store_health {
     bool database_ok;    /* a probe answered within the last 3 intervals */
     bool schema_ok;      /* the newest migration of this binary is applied */
-    bool region_ok;      /* pay.region is REGION */
+    bool region_ok;      /* pay.region was REGION when it was last read */
+    bool region_known;   /* and it was read since the pool last came up */
     bool isolation_ok;   /* read committed */
     bool pool_ready;     /* every connection has been up and prepared since start */
     uint64_t latency_us; /* last probe, send to answer */
@@ -85,8 +86,9 @@ const struct pg_statement *payment_store_statements(uint8_t *count);
  * further. False: the database has not told yet what to hash with. */
 MUST_USE bool payment_store_hash_key(const struct payment_store *store, struct span key,
                                      struct secret_mac *hash);
-/* ERR_CONFLICT: this (client, key) is in flight in this process. Others: pg_lane_submit. on_done
- * never runs inside this call. */
+/* ERR_CONFLICT: this (client, key) is in flight in this process. ERR_ELSEWHERE: the database is
+ * another region's. ERR_UNAVAILABLE: nothing is connected, or it is not known yet whose database
+ * that is. Others: pg_lane_submit. on_done never runs inside this call. */
 MUST_USE enum err payment_store_submit(struct payment_store *store, struct payment_op *op);
 /* True: forgotten before it was sent. False: it will finish and call on_done. */
 bool payment_store_cancel(struct payment_store *store, struct payment_op *op);

@@ -9,6 +9,17 @@ static struct payment_op *op_of(const struct pg_member *member)
     return container_of((struct pg_member *)(uintptr_t)member, struct payment_op, member);
 }
 
+/* True: the database is another region's, it did nothing, and every member is told so. */
+static bool was_elsewhere(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
+{
+    if (!payment_sql_is_elsewhere(rows))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (members[i] != NULL)
+            members[i]->verdict = PG_VERDICT_ELSEWHERE;
+    return true;
+}
+
 /* ---- evaluate ---- */
 
 static struct span region_of(const struct payment_op *op)
@@ -28,6 +39,8 @@ static void evaluate_encode(struct pg_member *const *members, uint32_t count,
 
 static void evaluate_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
 {
+    if (was_elsewhere(members, count, rows))
+        return;
     for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
         uint32_t n;
         if (!payment_sql_row_number(rows, row, count, &n) || members[n] == NULL)
@@ -78,6 +91,8 @@ static void hold_encode(struct pg_member *const *members, uint32_t count, struct
 
 static void hold_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
 {
+    if (was_elsewhere(members, count, rows))
+        return;
     for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
         uint32_t n;
         bool busy;
@@ -102,17 +117,16 @@ static void find_encode(struct pg_member *const *members, uint32_t count, struct
 {
     CHECK(count == 1);
     const struct payment_op *op = op_of(members[0]);
-    payment_sql_encode_find(&op->txn_id, op->client_id, params, storage);
+    payment_sql_encode_find(&op->txn_id, op->client_id, region_of(op), params, storage);
 }
 
 static void find_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
 {
     CHECK(count == 1);
-    if (members[0] == NULL)
+    if (members[0] == NULL || was_elsewhere(members, count, rows))
         return;
     struct payment_op *op = op_of(members[0]);
-    op->found = pg_rows_count(rows) == 1;
-    if (!op->found || payment_sql_decode_find(rows, &op->decision, &op->voided))
+    if (payment_sql_decode_find(rows, &op->found, &op->decision, &op->voided))
         members[0]->verdict = PG_VERDICT_DONE;
 }
 
@@ -129,13 +143,14 @@ static void void_encode(struct pg_member *const *members, uint32_t count, struct
 {
     CHECK(count == 1);
     const struct payment_op *op = op_of(members[0]);
-    payment_sql_encode_void(&op->txn_id, &op->pending_id, op->client_id, params, storage);
+    payment_sql_encode_void(&op->txn_id, &op->pending_id, op->client_id, region_of(op), params,
+                            storage);
 }
 
 static void void_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
 {
     CHECK(count == 1);
-    if (members[0] == NULL)
+    if (members[0] == NULL || was_elsewhere(members, count, rows))
         return;
     struct payment_op *op = op_of(members[0]);
     int64_t wallet_id = 0;

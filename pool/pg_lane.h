@@ -60,6 +60,7 @@ enum pg_outcome {
     PG_TIMED_OUT,   /* the server ended it (57014), or its row stayed locked: nothing moved */
     PG_LOCKED,      /* alone it waited in vain for another session's lock (55P03): nothing moved */
     PG_POISONED,    /* its shard failed again and again while it waited: nothing was applied */
+    PG_ELSEWHERE,   /* the database is not the one it was meant for: nothing was applied */
     PG_UNKNOWN,     /* sent, and no answer: it may have been applied */
     PG_FAILED,      /* the server refused it, or its answer cannot be read; sqlstate tells */
 };
@@ -67,7 +68,7 @@ enum { PG_OUTCOMES = PG_FAILED + 1 };
 const char *pg_outcome_name(enum pg_outcome outcome);
 
 /* What decode says of one member. */
-enum pg_verdict { PG_VERDICT_NONE, PG_VERDICT_DONE, PG_VERDICT_BUSY };
+enum pg_verdict { PG_VERDICT_NONE, PG_VERDICT_DONE, PG_VERDICT_BUSY, PG_VERDICT_ELSEWHERE };
 
 struct pg_lane;
 struct pg_member;

@@ -107,6 +107,21 @@ static enum pg_close_reason stale_reason(const struct pg_connection *conn)
     return conn->epoch != conn->pool->epoch ? PG_CLOSE_EPOCH : PG_CLOSE_LIFETIME;
 }
 
+/* A replacement is up, or one that had to prepare again is back beside it: one is too many. The
+ * oldest that is stale goes; if none is, the one that was used longest ago. */
+static void retire_surplus(struct pg_pool *pool)
+{
+    if (pg_pool_usable(pool) - pool->retiring <= pool->config.conn_count)
+        return;
+    struct pg_connection *stale = pg_connector_stale(pool);
+    struct list_node *idle = list_last(&pool->lists[PG_CONN_IDLE]);
+
+    if (stale != NULL)
+        pg_conn_retire(stale, stale_reason(stale));
+    else if (idle != NULL)
+        pg_conn_retire(pg_connection_of(idle), PG_CLOSE_LIFETIME);
+}
+
 void pg_pool_on_up(struct pg_pool *pool, struct pg_connection *conn)
 {
     const uint64_t took_us = conn->up_us - conn->started_us;
@@ -114,11 +129,7 @@ void pg_pool_on_up(struct pg_pool *pool, struct pg_connection *conn)
     histogram_record(&pool->stats.connect_time, took_us);
     log_info("pg_conn_up", LOG_U64("slot", conn->index), LOG_U64("duration_us", took_us));
     pg_connector_succeeded(pool, conn);
-    if (pg_pool_usable(pool) > pool->config.conn_count) {
-        struct pg_connection *stale = pg_connector_stale(pool);
-        if (stale != NULL)
-            pg_conn_retire(stale, stale_reason(stale));
-    }
+    retire_surplus(pool);
     pg_connector_wake(pool);
 }
 
@@ -173,6 +184,7 @@ void pg_pool_unlisten(struct pg_pool *pool, struct pg_pool_listener *listener)
 static void on_turn_end(struct reactor_hook *hook)
 {
     struct pg_pool *pool = container_of(hook, struct pg_pool, hook);
+    retire_surplus(pool);
     const bool up = pg_pool_usable(pool) > 0;
     const bool idle_news = pool->idle_news && pool->lists[PG_CONN_IDLE].count > 0;
 

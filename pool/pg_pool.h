@@ -131,6 +131,9 @@ enum pg_reload {
 };
 /* Reads the URL's file again. */
 enum pg_reload pg_pool_reload(struct pg_pool *pool, struct buf *why);
+/* Every connection is replaced, one at a time: the address, the credentials or what answers behind
+ * them changed. */
+void pg_pool_new_epoch(struct pg_pool *pool);
 /* No new connections; idle ones close now, busy ones after their answer. */
 void pg_pool_drain(struct pg_pool *pool);
 const struct pg_pool_stats *pg_pool_stats(const struct pg_pool *pool);

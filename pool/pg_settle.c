@@ -74,6 +74,9 @@ void pg_settle_rows(struct pg_track *track, struct list *ending)
         case PG_VERDICT_BUSY:
             wait_for_row(lane, member, ending);
             break;
+        case PG_VERDICT_ELSEWHERE:
+            pg_queue_end_later(member, PG_ELSEWHERE, ending);
+            break;
         case PG_VERDICT_NONE:
             log_error("pg_lane_no_answer", LOG_TEXT("lane", lane->config.name),
                       LOG_TEXT("work", member->work->name));

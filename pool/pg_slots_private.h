@@ -113,8 +113,6 @@ void pg_exchange_step(struct pg_connection *conn, uint32_t events);
 
 /* ---- what connections tell the pool ---- */
 
-/* Every connection is replaced, one at a time: the address or the credentials changed. */
-void pg_pool_new_epoch(struct pg_pool *pool);
 void pg_pool_count_sqlstate(struct pg_pool *pool, const char *sqlstate);
 void pg_pool_moved(struct pg_pool *pool, struct pg_connection *conn, enum pg_conn_state next);
 /* It came up: IDLE for the first time. */

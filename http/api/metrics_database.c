@@ -201,6 +201,9 @@ static void add_probe(struct metrics_writer *writer, struct payment_store *store
     const struct payment_store_health *health = payment_store_health(store);
     metrics_family(writer, "database_up", METRICS_GAUGE, "1: the background probe is answered");
     metrics_u64(writer, NULL, 0, health->database_ok);
+    metrics_gauge(writer, "database_wrong_region",
+                  "1: the database is another region's, nothing is sent to it",
+                  health->region_known && !health->region_ok);
     metrics_family(writer, "database_probe_seconds", METRICS_GAUGE, "The last probe's time");
     metrics_double(writer, NULL, 0, (double)health->latency_us / 1e6);
 }

@@ -74,6 +74,10 @@ static void payment_api_submit(struct payment_call *call, enum payment_form_inde
         api->stats.shed_total[PAYMENT_SHED_WALLET]++;
         payment_call_refuse_because(call, PROBLEM_WALLET_UNAVAILABLE, "nothing was sent");
         return;
+    case ERR_ELSEWHERE:
+        api->stats.shed_total[PAYMENT_SHED_REGION]++;
+        payment_call_refuse_because(call, PROBLEM_WRONG_REGION, "nothing was sent");
+        return;
     case ERR_TIMEOUT:
         api->stats.shed_total[PAYMENT_SHED_DEADLINE]++;
         payment_call_refuse_because(call, PROBLEM_OVERLOADED, "the time would not be enough");

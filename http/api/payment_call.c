@@ -354,6 +354,10 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
         stats->shed_total[PAYMENT_SHED_WALLET]++;
         payment_call_refuse_because(call, PROBLEM_WALLET_UNAVAILABLE, "nothing was moved");
         return;
+    case PG_ELSEWHERE:
+        stats->shed_total[PAYMENT_SHED_REGION]++;
+        payment_call_refuse_because(call, PROBLEM_WRONG_REGION, "nothing was read or moved");
+        return;
     case PG_UNKNOWN:
         stats->deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE]++;
         payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED, call->form->unknown);

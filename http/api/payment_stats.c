@@ -8,10 +8,9 @@ static const char *const IDEMPOTENCY_NAMES[PAYMENT_IDEMPOTENCIES] = {
     [PAYMENT_IDEMPOTENCY_MISMATCH] = "mismatch", [PAYMENT_IDEMPOTENCY_NONE] = "none",
 };
 static const char *const SHED_NAMES[PAYMENT_SHEDS] = {
-    [PAYMENT_SHED_QUEUE] = "queue",
-    [PAYMENT_SHED_DEADLINE] = "deadline",
-    [PAYMENT_SHED_DOWN] = "down",
-    [PAYMENT_SHED_WALLET] = "wallet",
+    [PAYMENT_SHED_QUEUE] = "queue",   [PAYMENT_SHED_DEADLINE] = "deadline",
+    [PAYMENT_SHED_DOWN] = "down",     [PAYMENT_SHED_WALLET] = "wallet",
+    [PAYMENT_SHED_REGION] = "region",
 };
 static const char *const OVERDUE_NAMES[PAYMENT_OVERDUES] = {
     [PAYMENT_OVERDUE_QUEUE] = "queue",

@@ -58,6 +58,7 @@ static const struct problem_kind kinds[PROBLEMS] = {
                                     "Wallet unavailable", RETRY_SOON},
     [PROBLEM_DATABASE_UNAVAILABLE] = {"database-unavailable", 503, "Database unavailable",
                                       "Database unavailable", RETRY_SOON},
+    [PROBLEM_WRONG_REGION] = {"wrong-region", 503, "Wrong region", "Wrong region", RETRY_SOON},
     [PROBLEM_DEADLINE_EXCEEDED] = {"deadline-exceeded", 504, "Deadline exceeded",
                                    "Deadline exceeded", ""},
     [PROBLEM_VERSION_NOT_SUPPORTED] = {"version-not-supported", 505, "HTTP version not supported",

@@ -40,6 +40,7 @@ enum problem {
     PROBLEM_OVERLOADED,              /* 503 + Retry-After */
     PROBLEM_WALLET_UNAVAILABLE,      /* 503 + Retry-After */
     PROBLEM_DATABASE_UNAVAILABLE,    /* 503 + Retry-After */
+    PROBLEM_WRONG_REGION,            /* 503 + Retry-After */
     PROBLEM_DEADLINE_EXCEEDED,       /* 504 */
     PROBLEM_VERSION_NOT_SUPPORTED,   /* 505 */
 };

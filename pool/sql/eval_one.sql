@@ -6,3 +6,4 @@ SELECT 1::int8 AS n, {{decision}} AS code, w.balance
                $5::text AS country, $6::text AS region) r
   LEFT JOIN pay.wallet w ON w.wallet_id = r.wallet_id
   {{counters}}
+ WHERE {{region}} = $6

@@ -2,7 +2,7 @@
 -- has locked comes back as 'busy'. Where a wallet appears twice, send hold_fold.sql.
 -- $1 txn uuid[] $2 client int4[] $3 key hash bytea[] $4 fingerprint bytea[] $5 wallet int8[] $6 amount int8[]
 -- $7 currency text[] $8 mcc int4[] $9 country text[] $10 elapsed_us int4[] $11 budget_us int4[], all of one
--- length; $12 region text.
+-- length; $12 region text: no row, and nothing written, where the database is another's.
 -- The caller guarantees: all wallets differ, all (client, key) differ.
 -- One row per request, matched by n (1-based): how is 'new', 'replay' (decided before), 'race' (decided by
 -- somebody else meanwhile), 'busy' or 'late' (the budget was over when the lock was had; nothing written).
@@ -15,6 +15,7 @@ WITH req AS MATERIALIZED (
                 $9::text[], $10::int4[], $11::int4[])
          WITH ORDINALITY AS r(txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency, mcc,
                               country, elapsed_us, budget_us, n)
+   WHERE {{region}} = $12
 ), prev AS MATERIALIZED (
   -- OFFSET 0 keeps the planner from a hash join over the whole table, which it takes while the table is
   -- empty and then keeps in the generic plan.

@@ -11,6 +11,7 @@ WITH RECURSIVE req AS MATERIALIZED (
                 $9::text[], $10::int4[], $11::int4[])
          WITH ORDINALITY AS r(txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency, mcc,
                               country, elapsed_us, budget_us, n)
+   WHERE {{region}} = $12
 ), prev AS MATERIALIZED (
   -- OFFSET 0: see hold_batch.sql.
   SELECT r.n, s.* FROM req r

@@ -1,12 +1,13 @@
 -- Resolves a hold at most once by a reversing transfer; the unique index on pending_id makes every later or
 -- concurrent void a no-op. Gives back the day's and month's counters where they are still those of the hold.
 -- Waits for no wallet: one that somebody else has locked answers 'busy', and nothing is written.
--- $1 the void's txn uuid $2 the hold's txn uuid $3 client int4. One row: outcome ('voided',
+-- $1 the void's txn uuid $2 the hold's txn uuid $3 client int4 $4 region text. No row, and nothing written,
+-- where the database is another region's. Else one row: outcome ('voided',
 -- 'already_resolved', 'not_found', 'busy'), balance_after (of 'voided'), wallet_id (NULL when not found).
 WITH h AS MATERIALIZED (
   SELECT t.*, EXISTS (SELECT 1 FROM pay.transfer v WHERE v.pending_id = $2) AS resolved
     FROM pay.transfer t JOIN pay.simulation s USING (txn_id)
-   WHERE t.txn_id = $2 AND t.kind = 'H' AND s.client_id = $3
+   WHERE t.txn_id = $2 AND t.kind = 'H' AND s.client_id = $3 AND {{region}} = $4
 ), w AS MATERIALIZED (
   SELECT w.* FROM pay.wallet w
    WHERE w.wallet_id = (SELECT h.debit_account FROM h WHERE NOT h.resolved)
@@ -38,3 +39,4 @@ SELECT (CASE WHEN NOT EXISTS (SELECT 1 FROM h) THEN 'not_found'
              WHEN (SELECT resolved FROM h) OR EXISTS (SELECT 1 FROM w) THEN 'already_resolved'
              ELSE 'busy' END)::text AS outcome,
        (SELECT balance FROM upd) AS balance_after, (SELECT debit_account FROM h) AS wallet_id
+ WHERE {{region}} = $4

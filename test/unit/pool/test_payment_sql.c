@@ -206,19 +206,21 @@ static void test_find_and_void_name_the_transaction_and_the_client(void **state)
     (void)state;
     const struct uuid7 txn = {{1}}, pending = {{2}};
 
-    payment_sql_encode_find(&txn, 9, &params, &storage);
+    payment_sql_encode_find(&txn, 9, SPAN("eu-1"), &params, &storage);
     assert_int_equal(params.statement, PAYMENT_SQL_FIND);
     assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_FIND].param_count);
     assert_memory_equal(params.values[0], txn.bytes, UUID7_BYTES);
     assert_int_equal(u32_at(params.values[1]), 9);
+    assert_memory_equal(params.values[2], "eu-1", 4);
 
     memset(&params, 0, sizeof(params));
-    payment_sql_encode_void(&txn, &pending, 9, &params, &storage);
+    payment_sql_encode_void(&txn, &pending, 9, SPAN("eu-1"), &params, &storage);
     assert_int_equal(params.statement, PAYMENT_SQL_VOID);
     assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_VOID].param_count);
     assert_memory_equal(params.values[0], txn.bytes, UUID7_BYTES);
     assert_memory_equal(params.values[1], pending.bytes, UUID7_BYTES);
     assert_int_equal(u32_at(params.values[2]), 9);
+    assert_memory_equal(params.values[3], "eu-1", 4);
 }
 
 /* ---- rows ---- */
@@ -367,11 +369,12 @@ static void test_numbers_out_of_range_are_not_decoded(void **state)
                  {0, PAYMENT_MCC_MAX + 1, false}};
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         struct payment_decision decision = rows_decision(0), got;
-        bool voided;
+        bool found, voided;
         decision.processing_us = CASES[i].processing_us;
         decision.command.mcc = CASES[i].mcc;
         put(rows_find(&decision, 0));
-        assert_int_equal(payment_sql_decode_find(rows_of(result), &got, &voided), CASES[i].valid);
+        assert_int_equal(payment_sql_decode_find(rows_of(result), &found, &got, &voided),
+                         CASES[i].valid);
     }
 }
 
@@ -380,18 +383,19 @@ static void test_find_tells_whether_it_was_voided(void **state)
     (void)state;
     const struct payment_decision wanted = rows_decision(4);
     struct payment_decision got;
-    bool voided;
+    bool found, voided;
     put(rows_find(&wanted, 0));
-    assert_true(payment_sql_decode_find(rows_of(result), &got, &voided));
+    assert_true(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
+    assert_true(found);
     assert_false(voided);
     assert_same(&got, &wanted);
     assert_int_equal(got.how, PAYMENT_REPLAY);
     put(rows_find(&wanted, 1));
-    assert_true(payment_sql_decode_find(rows_of(result), &got, &voided));
+    assert_true(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
     assert_true(voided);
     rows_damage(10, ROWS_NULL);
     put(rows_find(&wanted, 1));
-    assert_false(payment_sql_decode_find(rows_of(result), &got, &voided));
+    assert_false(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
 }
 
 static void test_void_outcomes(void **state)

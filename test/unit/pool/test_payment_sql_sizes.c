@@ -77,11 +77,11 @@ static void test_find_and_void_take_all_their_room(void **state)
     const struct uuid7 id = {{0}};
 
     begin(1, PAYMENT_SQL_FIND_BYTES_MAX);
-    payment_sql_encode_find(&id, 1, &params, &storage);
+    payment_sql_encode_find(&id, 1, (struct span){region, sizeof(region)}, &params, &storage);
     assert_int_equal(storage.len, PAYMENT_SQL_FIND_BYTES_MAX);
 
     begin(1, PAYMENT_SQL_VOID_BYTES_MAX);
-    payment_sql_encode_void(&id, &id, 1, &params, &storage);
+    payment_sql_encode_void(&id, &id, 1, (struct span){region, sizeof(region)}, &params, &storage);
     assert_int_equal(storage.len, PAYMENT_SQL_VOID_BYTES_MAX);
 }
 

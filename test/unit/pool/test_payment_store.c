@@ -269,10 +269,6 @@ static void test_unreadable_hold_fails(void **state)
     answer_hold(store_await_asked("hold_batch"), "new", NULL);
     store_assert_done(0, PG_FAILED);
 
-    store_submit_ok(1, PAYMENT_OP_HOLD);
-    fake_pq_answer(store_await_asked("hold_batch"), rows_hold());
-    store_assert_done(1, PG_FAILED);
-
     PGresult *rows = rows_hold();
     store_submit_ok(2, PAYMENT_OP_HOLD);
     const struct payment_decision recorded = rows_decision(0);
@@ -388,14 +384,96 @@ static void test_find(void **state)
     }
 }
 
-static void test_find_without_a_row_found_nothing(void **state)
+static void test_find_of_nulls_found_nothing(void **state)
+{
+    (void)state;
+    const struct payment_decision any = rows_decision(0);
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_FIND);
+    rows_damage(0, ROWS_NULL);
+    fake_pq_answer(store_await_asked("find"), rows_find(&any, 0));
+    store_assert_done(0, PG_DONE);
+    assert_false(store_ops[0].op.found);
+}
+
+/* ---- residency ---- */
+
+static const struct {
+    enum payment_op_kind kind;
+    const char *statement;
+} STATEMENTS[] = {{PAYMENT_OP_EVALUATE, "eval_one"},
+                  {PAYMENT_OP_HOLD, "hold_batch"},
+                  {PAYMENT_OP_VOID, "void"},
+                  {PAYMENT_OP_FIND, "find"}};
+enum { KIND_COUNT = sizeof(STATEMENTS) / sizeof(STATEMENTS[0]) };
+
+static void test_nothing_is_sent_before_the_region_is_known(void **state)
+{
+    (void)state;
+    store_server.silent = true;
+    bench_await(PG_CONN_IDLE, 4);
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        assert_int_equal(payment_store_submit(store, store_op(i, STATEMENTS[i].kind)),
+                         ERR_UNAVAILABLE);
+        bench_turns(3);
+        assert_null(store_asked(STATEMENTS[i].statement));
+    }
+
+    store_server.silent = false;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_EVALUATE);
+    assert_non_null(store_await_asked("eval_one"));
+}
+
+static void test_nothing_is_sent_to_another_region(void **state)
+{
+    (void)state;
+    store_server.region = "us-1";
+    for (int i = 0; i < BENCH_TURNS_MAX && store_server.probes == 0; i++)
+        store_turn();
+    bench_await(PG_CONN_IDLE, 4);
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        assert_int_equal(payment_store_submit(store, store_op(i, STATEMENTS[i].kind)),
+                         ERR_ELSEWHERE);
+        bench_turns(3);
+        assert_null(store_asked(STATEMENTS[i].statement));
+    }
+    assert_true(payment_store_quiet(store));
+}
+
+/* Not one row: the statement itself found that the database is another region's. The probe is asked
+ * at once. */
+static void test_statement_that_finds_another_region_did_nothing(void **state)
 {
     (void)state;
     store_await_ready();
-    store_submit_ok(0, PAYMENT_OP_FIND);
-    fake_pq_answer(store_await_asked("find"), fake_pq_rows(ROWS_RECORDED_COLUMNS + 1));
-    store_assert_done(0, PG_DONE);
-    assert_false(store_ops[0].op.found);
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        const unsigned probes = store_server.probes;
+        const uint64_t from_us = bench_now_us();
+        store_submit_ok(i, STATEMENTS[i].kind);
+        fake_pq_answer(store_await_asked(STATEMENTS[i].statement), fake_pq_rows(12));
+        store_assert_done(i, PG_ELSEWHERE);
+        for (int turn = 0; turn < BENCH_TURNS_MAX && store_server.probes == probes; turn++)
+            store_turn();
+        assert_true(bench_now_us() - from_us < store_config.db_probe_interval_ms * CLOCK_US_PER_MS);
+    }
+}
+
+/* One of the connections went astray, the probe's did not: all of the service's are replaced. */
+static void test_connections_are_replaced_when_one_went_astray(void **state)
+{
+    (void)state;
+    store_await_ready();
+    const unsigned made = fake_pq_made();
+    store_submit_ok(0, PAYMENT_OP_EVALUATE);
+    fake_pq_answer(store_await_asked("eval_one"), fake_pq_rows(3));
+    store_assert_done(0, PG_ELSEWHERE);
+    for (int ms = 0; ms < 5000 && fake_pq_made() < made + 4; ms++) {
+        bench_skip_ms(1);
+        store_turns(2);
+    }
+    assert_true(fake_pq_made() >= made + 4);
+    assert_true(payment_store_ready(store));
 }
 
 static void test_void(void **state)
@@ -668,7 +746,11 @@ int main(void)
         STORE_TEST(test_key_has_a_hash_once_the_database_has_told),
         STORE_TEST(test_lock_without_a_key_is_a_timeout),
         STORE_TEST(test_find),
-        STORE_TEST(test_find_without_a_row_found_nothing),
+        STORE_TEST(test_find_of_nulls_found_nothing),
+        STORE_TEST(test_nothing_is_sent_before_the_region_is_known),
+        STORE_TEST(test_nothing_is_sent_to_another_region),
+        STORE_TEST(test_statement_that_finds_another_region_did_nothing),
+        STORE_TEST(test_connections_are_replaced_when_one_went_astray),
         STORE_TEST(test_void),
         STORE_TEST(test_void_of_a_locked_wallet_joins_the_wallets_line),
         STORE_TEST(test_void_that_is_busy_without_a_wallet_fails),

@@ -106,6 +106,12 @@ static PGresult *rows_for(const PGconn *conn)
     return rows;
 }
 
+/* The database is another region's. */
+static PGresult *no_row(void)
+{
+    return fake_pq_rows(1);
+}
+
 static void note_reached(void)
 {
     for (unsigned c = 0; c < fake_pq_made(); c++) {
@@ -176,7 +182,7 @@ static void do_something(void)
     case 4:
     case 5:
         if (conn != NULL)
-            fake_pq_answer(conn, rows_for(conn));
+            fake_pq_answer(conn, draw(12) == 0 ? no_row() : rows_for(conn));
         break;
     case 6:
         if (conn != NULL)
@@ -197,7 +203,7 @@ static void do_something(void)
     turn();
 }
 
-/* Answers everything until nothing is in flight and every connection is idle. */
+/* Answers everything until nothing is in flight, every connection is idle and the region known. */
 static void settle(void)
 {
     for (int call = 0; call < FAKE_PQ_CALLS; call++)
@@ -206,7 +212,8 @@ static void settle(void)
         PGconn *conn = any_asked();
         if (conn != NULL)
             fake_pq_answer(conn, rows_for(conn));
-        else if (payment_store_quiet(store) && pg_pool_count(bench_pool, PG_CONN_IDLE) == 4)
+        else if (payment_store_quiet(store) && payment_store_health(store)->region_known &&
+                 pg_pool_count(bench_pool, PG_CONN_IDLE) == 4)
             break;
         bench_skip_ms(1);
         turn();

@@ -498,6 +498,7 @@ static void test_refused_submits(void **state)
         {ERR_UNAVAILABLE, 503, "database-unavailable"},
         {ERR_CONFLICT, 409, "idempotency-in-flight"},
         {ERR_POISONED, 503, "wallet-unavailable"},
+        {ERR_ELSEWHERE, 503, "wrong-region"},
         {ERR_SYSTEM, 500, "internal"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -529,6 +530,7 @@ static void test_outcomes_without_a_decision(void **state)
         {PG_UNAVAILABLE, 503, "nothing was sent"},
         {PG_LOCKED, 409, "idempotency-in-flight"},
         {PG_POISONED, 503, "wallet-unavailable"},
+        {PG_ELSEWHERE, 503, "wrong-region"},
         {PG_FAILED, 500, "\"title\":\"Internal error\""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
