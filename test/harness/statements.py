@@ -14,7 +14,7 @@ LONG = "20s"
 SETTINGS = f"-c plan_cache_mode=force_generic_plan -c jit=off -c lock_timeout={LONG}"
 HOLD_TYPES = "uuid[],int4[],bytea[],bytea[],int8[],int8[],text[],int4[],text[],int4[],int4[],text"
 TEXT_KEY_HOLD_TYPES = HOLD_TYPES.replace("bytea[]", "text[]", 1)
-TYPES = {"hold_batch": HOLD_TYPES, "hold_fold": HOLD_TYPES, "void": "uuid,uuid,int4"}
+TYPES = {"hold_batch": HOLD_TYPES, "hold_fold": HOLD_TYPES, "void": "uuid,uuid,int4,text"}
 REGION = "eu-south-2"
 STOP = 42
 """The advisory lock at which a statement made by stopping() stands still."""
@@ -99,7 +99,7 @@ class Session:
 
     def void(self, txn):
         ((outcome, balance, wallet),) = self.connection.execute(
-            "EXECUTE void (%s, %s, 1)", [uuid.uuid4(), txn]
+            "EXECUTE void (%s, %s, 1, %s)", [uuid.uuid4(), txn, REGION]
         ).fetchall()
         return outcome, balance, wallet
 

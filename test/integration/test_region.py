@@ -1,7 +1,7 @@
 """Residency: a service never serves another region's data, and says why."""
 
 from harness.machine import wait_until
-from harness.payments import FOOD_MX, MEAL_ES, evaluate, new_key, payload, post
+from harness.payments import FOOD_MX, MEAL_ES, evaluate, new_key, payload, post, problem
 from harness.service import PATIENT, SIMULATE
 
 OTHER = {**PATIENT, "REGION": "mx-central-1", "DB_PROBE_INTERVAL_MS": "50"}
@@ -64,7 +64,7 @@ def test_wallet_of_another_region_is_declined(service, book):
     assert book.holds(wallet) == 0
 
 
-def test_service_of_another_region_moves_no_money_of_this_one(start_service, book):
+def test_service_of_another_region_records_and_moves_nothing_of_this_one(start_service, book):
     wallet = book.wallet(MEAL_ES)
     service = start_service(OTHER, ready=False)
     wait_until(lambda: mismatches(service), what="the log line")
@@ -72,8 +72,31 @@ def test_service_of_another_region_moves_no_money_of_this_one(start_service, boo
 
     answer = post(service, payload(wallet), new_key())
 
-    assert (answer.status, answer.json()["response_code"]) == (201, "93")
+    assert (answer.status, problem(answer)) == (503, "wrong-region")
+    assert answer.header("Retry-After") == "1"
     assert book.holds(wallet) == 0
+    decided = "SELECT count(*) FROM pay.simulation WHERE wallet_id = %s"
+    assert book.database.value(decided, wallet) == 0
+
+
+def test_change_of_region_is_in_the_audit_log(start_service, book):
+    service = start_service(OTHER, ready=False)
+    wait_until(lambda: mismatches(service), what="the log line")
+
+    book.database.run("UPDATE pay.region SET region = 'mx-central-1'")
+    try:
+        wait_until(service.ready)
+    finally:
+        book.database.run("UPDATE pay.region SET region = 'eu-south-2'")
+    wait_until(lambda: len(mismatches(service)) == 2)
+
+    lines = service.events("residency_guard")
+    assert [line["result"] for line in lines] == ["shut", "open", "shut"]
+    assert {line["event.category"] for line in lines} == {"audit"}
+    assert [line["database.region"] for line in lines] == [
+        "eu-south-2", "mx-central-1", "eu-south-2",
+    ]  # fmt: skip
+    assert {line["configured.region"] for line in lines} == {"mx-central-1"}
 
 
 def test_readiness_of_another_region_follows_the_database(start_service, book):
