@@ -34,7 +34,7 @@ const struct setting CONFIG_SETTINGS[] = {
     WORD(SETTING_TEXT, "REGION", SETTING_EXPECTED, region, "unknown",
          "AWS region this instance serves; must be the database's"),
     WORD(SETTING_TEXT, "ENVIRONMENT", SETTING_EXPECTED, environment, "dev",
-         "dev relaxes the rules for keys and database TLS"),
+         "dev, said and not by default, relaxes the rules for keys and database TLS"),
     WORD(SETTING_TEXT, "BIND_ADDRESS", 0, bind_address, "0.0.0.0", "numeric IPv4 or IPv6 address"),
     NUMBER("PORT", port, "8080", 0, 65535, "", "TCP port; 0: any free one, for tests"),
     WORD(SETTING_LEVEL, "LOG_LEVEL", 0, log_level, "info", "least level that is logged"),
@@ -130,7 +130,7 @@ uint32_t setting_count(void)
 
 bool config_is_dev(const struct config *config)
 {
-    return strcmp(config->environment, "dev") == 0;
+    return config->environment_said && strcmp(config->environment, "dev") == 0;
 }
 
 void config_wipe(struct config *config)

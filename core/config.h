@@ -30,6 +30,7 @@ enum {
 struct config {
     /* what we are */
     char region[CONFIG_TEXT_MAX], environment[CONFIG_TEXT_MAX];
+    bool environment_said; /* it is set, and not the default */
     char bind_address[CONFIG_TEXT_MAX];
     uint32_t port;
     enum log_level log_level;
@@ -75,7 +76,8 @@ enum config_mode {
  * *warnings. */
 MUST_USE enum err config_load(struct config *config, enum config_mode mode, config_env_fn *env,
                               struct buf *errors, struct buf *warnings);
-/* True in ENVIRONMENT=dev, where short keys and plain database connections are allowed. */
+/* True where ENVIRONMENT=dev was said: short keys and plain database connections are allowed. Not
+ * set, it is called dev all the same, as the Go service did, but relaxes nothing. */
 bool config_is_dev(const struct config *config);
 /* The rule for API keys: visible ASCII and, outside dev, at least CONFIG_API_KEY_LEN characters;
  * never empty. For keys that were read again. */

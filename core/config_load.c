@@ -27,6 +27,7 @@ struct loader {
     struct buf *errors, *warnings;
     bool bad[SETTING_COUNT_MAX]; /* refused, so rules across settings leave it alone */
     uint32_t bad_count;
+    bool defaulted[SETTING_COUNT_MAX];
     bool in_file; /* the value at hand came from a file */
 };
 
@@ -217,6 +218,7 @@ static void set_from_fallback(struct loader *loader, const struct setting *setti
         buf_addf(refuse(loader, setting), "is required; set it or %s_FILE\n", setting->name);
         return;
     }
+    loader->defaulted[setting - CONFIG_SETTINGS] = true;
     if (setting->flags & SETTING_EXPECTED)
         buf_addf(loader->warnings, "%s: is not set, using %s\n", setting->name, setting->fallback);
     set_value(loader, setting, span_of(setting->fallback));
@@ -272,6 +274,16 @@ static void load_setting(struct loader *loader, const struct setting *setting)
         set_from_fallback(loader, setting);
 }
 
+/* A service that forgot to say where it is must not get the rules of a developer's machine. */
+static void note_environment(struct loader *loader)
+{
+    const struct setting *setting = setting_at(SETTING_AT(environment));
+    loader->config->environment_said = !loader->defaulted[setting - CONFIG_SETTINGS];
+    if (!loader->config->environment_said)
+        buf_add(loader->warnings, SPAN("ENVIRONMENT: only when dev is said are short keys and a "
+                                       "database without verify-full allowed\n"));
+}
+
 static void check_order(struct loader *loader, size_t less_offset, size_t more_offset)
 {
     const struct setting *less = setting_at(less_offset), *more = setting_at(more_offset);
@@ -317,6 +329,7 @@ enum err config_load(struct config *config, enum config_mode mode, config_env_fn
         if (mode == CONFIG_SERVE || !(setting->flags & SETTING_SERVING))
             load_setting(&loader, setting);
     }
+    note_environment(&loader);
     for (size_t i = 0; i < sizeof(ORDERED) / sizeof(ORDERED[0]); i++)
         check_order(&loader, ORDERED[i][0], ORDERED[i][1]);
     check_key(&loader, SETTING_AT(api_secret_key));

@@ -52,8 +52,10 @@ static bool main_load(struct config *config, enum config_mode mode, struct buf *
         buf_add(&errors, SPAN("DATABASE_URL: "));
         valid = pg_url_check(config->database_url, tls_required, &errors) == ERR_OK;
     }
-    if (!valid)
+    if (!valid) {
+        main_complain(buf_span(warnings)); /* a default may be why */
         main_complain(buf_span(&errors));
+    }
     return valid;
 }
 

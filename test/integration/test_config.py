@@ -90,6 +90,27 @@ def test_production_refuses_what_dev_allows(changes, name):
     assert f" {name}: " in refused.stderr
 
 
+@pytest.mark.parametrize("unsaid", [None, ""])
+@pytest.mark.parametrize(
+    "changes, name",
+    [({"API_SECRET_KEY": "k"}, "API_SECRET_KEY"), ({"DATABASE_URL": URL}, "DATABASE_URL")],
+)
+def test_dev_relaxes_nothing_until_it_is_said(changes, name, unsaid):
+    refused = run_command(settings={**PRODUCTION, **changes, "ENVIRONMENT": unsaid}, limit=3)
+    allowed = check({**PRODUCTION, **changes, "ENVIRONMENT": "dev"})
+
+    assert (refused.returncode, allowed.returncode) == (CONFIG_ERROR, 0)
+    assert f" {name}: " in refused.stderr
+    assert "ENVIRONMENT: only when dev is said" in refused.stderr
+
+
+def test_service_that_is_not_told_its_environment_calls_it_dev(start_service):
+    """As the Go service did; its key is long and its database is allowed to be plain."""
+    service = start_service({"ENVIRONMENT": None, "DATABASE_TLS_INSECURE": "1"})
+
+    assert service.call("GET", "/info", key=None).json()["environment"] == "dev"
+
+
 def test_production_accepts_verified_tls():
     assert check(PRODUCTION).returncode == 0
 
@@ -134,7 +155,7 @@ def test_setting_can_come_from_a_file(tmp_path, ending):
 
 
 def test_missing_region_and_environment_are_warned_about():
-    done = check({**GOOD, "REGION": None, "ENVIRONMENT": None})
+    done = check({**PRODUCTION, "REGION": None, "ENVIRONMENT": None})
 
     assert done.returncode == 0
     assert {"REGION=unknown", "ENVIRONMENT=dev"} <= set(done.stdout.splitlines())

@@ -131,12 +131,14 @@ static void test_tls_is_required_but_in_dev_and_where_it_is_allowed_to_do_withou
     (void)state;
     static const struct {
         const char *environment;
-        bool insecure, required;
-    } CASES[] = {
-        {"prod", false, true}, {"prod", true, false}, {"dev", false, false}, {"dev", true, false}};
+        bool said, insecure, required;
+    } CASES[] = {{"prod", true, false, true}, {"prod", true, true, false},
+                 {"dev", true, false, false}, {"dev", true, true, false},
+                 {"dev", false, false, true}, {"dev", false, true, false}};
 
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
-        struct config config = {.database_tls_insecure = CASES[i].insecure};
+        struct config config = {.environment_said = CASES[i].said,
+                                .database_tls_insecure = CASES[i].insecure};
         memcpy(config.environment, CASES[i].environment, strlen(CASES[i].environment) + 1);
         assert_int_equal(pg_url_tls_required(&config), CASES[i].required);
     }
