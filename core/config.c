@@ -98,6 +98,8 @@ const struct setting CONFIG_SETTINGS[] = {
     NUMBER("SECRETS_WATCH_MS", secrets_watch_ms, "5000", 0, 3600000, "ms",
            "pause between two looks whether a secret file changed; "
            "0: only SIGHUP reads them again"),
+    WORD(SETTING_SWITCH, "SECCOMP", SETTING_SERVING, seccomp, "1",
+         "0: serve without the filter of system calls"),
 };
 /* clang-format on */
 

@@ -12,7 +12,7 @@
 /* Standard streams, epoll, signals, listeners, DNS, files being read. */
 enum { PROCESS_FILES_RESERVE = 64 };
 
-/* No core dumps, no ptrace by others, SIGPIPE ignored. */
+/* No core dumps, no ptrace by others, no new privileges, SIGPIPE ignored. */
 void process_harden(void);
 /* Raises the soft descriptor limit to the hard one. Returns how many of `connections_wanted` fit
  * beside `others` more and the reserve; fewer than wanted is the caller's to tell. */

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/process.h"
+#include "core/sandbox.h"
 #include "http/api/access_log.h"
 #include "http/api/access_note.h"
 #include "http/api/json.h"
@@ -196,6 +197,15 @@ static enum err service_listen(struct service *service)
     return err == ERR_OK ? ERR_OK : service_failed("listening on BIND_ADDRESS and PORT", err);
 }
 
+/* Everything is open: from here on the loop's own system calls are enough. */
+static enum err service_confine(const struct service *service)
+{
+    if (!service->config->seccomp || !sandbox_is_possible())
+        return ERR_OK;
+    const enum err err = sandbox_enter();
+    return err == ERR_OK ? ERR_OK : service_failed("seccomp (SECCOMP=0 does without)", err);
+}
+
 static enum err service_build(struct service *service)
 {
     enum err err = service_build_loop(service);
@@ -208,7 +218,8 @@ static enum err service_build(struct service *service)
     if (err != ERR_OK)
         return err;
     service_build_end(service);
-    return service_listen(service);
+    err = service_listen(service);
+    return err == ERR_OK ? service_confine(service) : err;
 }
 
 static void service_tear_down(struct service *service)
@@ -257,7 +268,8 @@ static void service_log_start(const struct service *service, struct span warning
     log_info("started", LOG_U64("port", http_server_port(service->server, 0)),
              LOG_TEXT("revision", PROJECT_REVISION),
              LOG_U64("http_conn_max", config->http_conn_max),
-             LOG_U64("pool_size", config->pool_size));
+             LOG_U64("pool_size", config->pool_size),
+             LOG_U64("seccomp", config->seccomp && sandbox_is_possible()));
 }
 
 static int service_end(struct service *service, int status)
