@@ -6,7 +6,8 @@
  * guard: while pay.region is not REGION, or was not read since the pool came up, we are not ready
  * and the store sends nothing. A change is told in the audit log.
  *
- *   not known --answer--> own <--answer--> other       any --the pool's last connection--> not known
+ *   not known --answer--> own <--answer--> other
+ *      ^---- the pool's last connection ends ----'
  *
  * The guard looks once an interval and on a connection of its own, so it saves statements but is
  * not the wall: that is the region condition in every statement. While the database is another's,

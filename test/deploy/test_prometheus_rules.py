@@ -163,6 +163,13 @@ CASES = {
         ("no connection", not_ready(breaker=1), 10, False),
         ("ready", not_ready(condition="true"), 10, False),
     ],
+    "PaymentOtherRegionsDatabase": [
+        ("the probe's", {f"database_wrong_region{{{OWN}}}": stays(1)}, 2, True),
+        ("a statement's", outcome("elsewhere", grows(1)), 10, True),
+        ("its own", {f"database_wrong_region{{{OWN}}}": stays(0)}
+         | outcome("elsewhere", stays(3)), 20, False),
+        ("elsewhere", {f"database_wrong_region{{{FOREIGN}}}": stays(1)}, 5, False),
+    ],
     "PaymentWrongRegion": [
         ("Mexico's", {BUILD % "us-east-1": stays(1)}, 2, True),
         ("its own", {BUILD % "eu-south-2": stays(1)}, 2, False),
