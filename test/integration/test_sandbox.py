@@ -4,10 +4,13 @@ That every feature works under it is what all the other tests show: it is on unl
 """
 
 import errno
+import os
 import signal
+import subprocess
 
 import pytest
 
+from harness.faults import SESSIONS, terminate
 from harness.machine import BUILD, wait_until
 from harness.payments import new_key, payload, post
 from harness.service import PATIENT
@@ -55,7 +58,7 @@ def start_intruded(start_service, possible):
 def possible(patient_service):
     """Not in builds whose runtime needs at the exit what the sandbox forbids."""
     (line,) = patient_service.events("started")
-    if line["seccomp"] == 0:
+    if line.get("seccomp") == 0:
         pytest.skip("this build cannot enter the sandbox")
 
 
@@ -91,3 +94,47 @@ def test_a_broken_invariant_still_ends_the_process(start_intruded):
     service.signal(signal.SIGUSR2)
 
     assert service.wait(5) == -signal.SIGABRT
+
+
+@pytest.fixture
+def encrypted(database, tmp_path):
+    """The cluster speaks TLS; gives the file of the authority that signed for localhost."""
+    certificate, key = database.cluster.data / "server.crt", database.cluster.data / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    owner = database.cluster.data.stat()
+    for file in (certificate, key):
+        os.chown(file, owner.st_uid, owner.st_gid)
+        file.chmod(0o600)
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes(certificate.read_bytes())
+    database.run("ALTER SYSTEM SET ssl = on")
+    database.run("SELECT pg_reload_conf()")
+    wait_until(lambda: database.value("SHOW ssl") == "on")
+    yield authority
+    database.run("ALTER SYSTEM RESET ssl")
+    database.run("SELECT pg_reload_conf()")
+    wait_until(lambda: database.value("SHOW ssl") == "off")
+    for file in (certificate, key):
+        file.unlink()
+
+
+def test_database_is_found_by_name_and_over_tls(start_service, book, possible, encrypted):
+    """Both begin after the sandbox was entered, and read files of the system for the first time."""
+    plain = book.database.url().replace("127.0.0.1", "localhost")
+    service = start_service(
+        {**PATIENT, "ENVIRONMENT": "production"},
+        url=f"{plain}?sslmode=verify-full&sslrootcert={encrypted}",
+    )
+    wallet = book.wallet()
+
+    assert post(service, payload(wallet), new_key()).status == 201
+    encrypted_ones = book.database.backends("pid IN (SELECT pid FROM pg_stat_ssl WHERE ssl)")
+    assert len(encrypted_ones) == SESSIONS
+    terminate(book.database, encrypted_ones)
+    wait_until(lambda: post(service, payload(wallet), new_key()).status == 201)
+    wait_until(lambda: service.metrics().value("pool_connections", state="idle") == 6)

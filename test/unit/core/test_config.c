@@ -363,7 +363,7 @@ static void test_help_has_a_line_for_every_setting(void **state)
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(setting_count(), 38);
+    assert_int_equal(setting_count(), 39);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t k = i + 1; k < setting_count(); k++)
             assert_string_not_equal(CONFIG_SETTINGS[i].name, CONFIG_SETTINGS[k].name);
