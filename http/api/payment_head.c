@@ -4,9 +4,11 @@
 
 #include <string.h>
 
-static bool payment_head_charset_ok(struct span parameter)
+static bool payment_head_parameter_ok(struct span parameter)
 {
-    struct span value = parameter;
+    struct span value = span_trim(parameter);
+    if (value.len == 0) /* RFC 9110 section 5.6.6: nothing between two semicolons, or after one */
+        return true;
     const struct span name = span_trim(span_cut(&value, '='));
     value = span_trim(value);
     if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
@@ -21,7 +23,7 @@ bool payment_head_is_json(const struct http_request *request)
     if (count != 1 || !span_equal_nocase(span_trim(span_cut(&type, ';')), SPAN("application/json")))
         return false;
     while (type.ptr != NULL)
-        if (!payment_head_charset_ok(span_cut(&type, ';')))
+        if (!payment_head_parameter_ok(span_cut(&type, ';')))
             return false;
     const struct span coding = http_request_header(request, SPAN("Content-Encoding"), &count);
     return count == 0 || (count == 1 && span_equal_nocase(coding, SPAN("identity")));
@@ -29,8 +31,10 @@ bool payment_head_is_json(const struct http_request *request)
 
 bool payment_head_accepts_json(const struct http_request *request)
 {
-    return accept_allows(request, SPAN("application/json")) ||
-           accept_allows(request, SPAN("application/problem+json"));
+    const struct span json = SPAN("application/json");
+    return accept_allows(request, json) ||
+           (!accept_refuses(request, json) &&
+            accept_names(request, SPAN("application/problem+json")));
 }
 
 /* Undoes the quotes and the two escapes; false: not a quoted string, or too long. */

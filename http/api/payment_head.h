@@ -13,7 +13,7 @@
 
 /* Content-Type is application/json (charset, if any, utf-8) and no content coding is applied. */
 bool payment_head_is_json(const struct http_request *request);
-/* The client reads JSON answers. */
+/* The client reads JSON answers; one that names problem+json only does, unless it refuses JSON. */
 bool payment_head_accepts_json(const struct http_request *request);
 
 enum payment_key_form { PAYMENT_KEY_ABSENT, PAYMENT_KEY_INVALID, PAYMENT_KEY_VALID };

@@ -102,7 +102,11 @@ static void test_content_type_must_be_json(void **state)
     assert_true(json_with("application/json"));
     assert_true(json_with("Application/Json ; charset=UTF-8"));
     assert_true(json_with("application/json;charset=\"utf-8\""));
+    assert_true(json_with("application/json;"));
+    assert_true(json_with("application/json ; ;charset=utf-8; "));
     assert_false(json_with("application/json; charset=latin1"));
+    assert_false(json_with("application/json; charset"));
+    assert_false(json_with(";"));
     assert_false(json_with("application/json; x=1"));
     assert_false(json_with("application/jsonp"));
     assert_false(json_with("text/plain"));
@@ -121,6 +125,24 @@ static void test_content_coding_is_refused(void **state)
     assert_false(payment_head_is_json(&request));
 }
 
+static bool accepts(const char *value)
+{
+    request = (struct http_request){0};
+    add("Accept", value);
+    return payment_head_accepts_json(&request);
+}
+
+static void test_client_that_refuses_json_is_not_answered_in_it(void **state)
+{
+    (void)state;
+
+    assert_true(accepts(""));
+    assert_true(accepts("application/problem+json"));
+    assert_false(accepts("application/json;q=0, */*"));
+    assert_false(accepts("application/json;q=0, application/problem+json"));
+    assert_false(accepts("text/html, application/problem+json;q=0"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_key_of_any_visible_characters_is_valid),
         cmocka_unit_test(test_content_type_must_be_json),
         cmocka_unit_test(test_content_coding_is_refused),
+        cmocka_unit_test(test_client_that_refuses_json_is_not_answered_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
