@@ -124,7 +124,7 @@ def call_until(end, service, seed):
         (3, lambda: hold(500, wallet=1_000_000)),  # unknown
         (10, call),
         (1, lambda: call(**{"X-API-Key": "wrong"})),
-        (1, lambda: call("?color=red")),
+        (1, lambda: call("?amount=red")),
     ]
     weights, actions = zip(*steps)
     while time.time() < end:

@@ -49,7 +49,7 @@ static void access_line_add_text(struct access_line *line, const char *name, con
 
 static void access_line_add_request(struct access_line *line, const struct http_finished *finished)
 {
-    access_line_add_text(line, "trace_id", finished->request_id);
+    access_line_add_text(line, "trace_id", finished->trace_id);
     access_line_add_text(line, "request_id", finished->request_id);
     access_line_add(line, LOG_TEXT("http.request.method", http_method_name(finished->method)));
     access_line_add_text(line, "http.route", finished->endpoint);

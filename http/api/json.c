@@ -50,8 +50,9 @@ void json_init(void)
     json_set_alloc_funcs(arena_take, arena_give);
 }
 
-/* jansson's own bound is 2,048 levels of recursion; ours is checked before it sees the text. */
-static bool json_depth_fits(struct span text)
+/* jansson's own bound is 2,048 levels of recursion; ours is checked before it sees the text. *at is
+ * the first byte beyond it. */
+static bool json_depth_fits(struct span text, size_t *at)
 {
     uint32_t depth = 0;
     bool in_string = false;
@@ -65,8 +66,10 @@ static bool json_depth_fits(struct span text)
         } else if (byte == '"') {
             in_string = true;
         } else if (byte == '{' || byte == '[') {
-            if (++depth > JSON_DEPTH_MAX)
+            if (++depth > JSON_DEPTH_MAX) {
+                *at = i;
                 return false;
+            }
         } else if ((byte == '}' || byte == ']') && depth > 0) {
             depth--;
         }
@@ -107,30 +110,33 @@ static const char *json_reason(enum json_error_code code)
     return "the text is not valid JSON";
 }
 
-enum err json_read(struct span text, const struct json_value **root, const char **why)
+static enum err json_refuse(struct json_fault *fault, const char *why, size_t offset)
 {
+    *fault = (struct json_fault){why, offset};
+    return ERR_INVALID;
+}
+
+enum err json_read(struct span text, const struct json_value **root, struct json_fault *fault)
+{
+    size_t at = 0;
     arena.used = 0;
     arena.full = false;
     *root = NULL;
     /* jansson 2.14 skips a NUL byte that follows a number or a word. */
-    if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL) {
-        *why = "the text holds a NUL byte";
-        return ERR_INVALID;
-    }
-    if (!json_depth_fits(text)) {
-        *why = "the text is nested too deeply";
-        return ERR_INVALID;
-    }
+    const char *nul = text.len == 0 ? NULL : memchr(text.ptr, '\0', text.len);
+    if (nul != NULL)
+        return json_refuse(fault, "the text holds a NUL byte", (size_t)(nul - text.ptr));
+    if (!json_depth_fits(text, &at))
+        return json_refuse(fault, "the text is nested too deeply", at);
     json_error_t error = {0};
     const json_t *json = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (json == NULL) {
-        *why = arena.full ? "the text has too many values" : json_reason(json_error_code(&error));
-        return ERR_INVALID;
-    }
-    if (!json_is_object(json)) {
-        *why = "the text is not a JSON object";
-        return ERR_INVALID;
-    }
+    if (json == NULL)
+        return json_refuse(fault,
+                           arena.full ? "the text has too many values"
+                                      : json_reason(json_error_code(&error)),
+                           error.position > 0 ? (size_t)error.position : 0);
+    if (!json_is_object(json))
+        return json_refuse(fault, "the text is not a JSON object", 0);
     *root = json_value_of(json);
     return ERR_OK;
 }
@@ -151,7 +157,26 @@ enum json_type json_type_of(const struct json_value *value)
         return JSON_STRING_TYPE;
     if (json_is_integer(json))
         return JSON_INTEGER_TYPE;
-    return JSON_OTHER_TYPE;
+    if (json_is_real(json))
+        return JSON_REAL_TYPE;
+    if (json_is_array(json))
+        return JSON_ARRAY_TYPE;
+    return json_is_null(json) ? JSON_NULL_TYPE : JSON_BOOLEAN_TYPE;
+}
+
+const char *json_type_name(enum json_type type)
+{
+    static const char *const NAMES[] = {
+        [JSON_ABSENT] = "nothing",
+        [JSON_OBJECT_TYPE] = "an object",
+        [JSON_STRING_TYPE] = "a string",
+        [JSON_INTEGER_TYPE] = "a number",
+        [JSON_REAL_TYPE] = "a number with a fraction or an exponent",
+        [JSON_ARRAY_TYPE] = "an array",
+        [JSON_BOOLEAN_TYPE] = "true or false",
+        [JSON_NULL_TYPE] = "null",
+    };
+    return NAMES[type];
 }
 
 struct span json_string_of(const struct json_value *value)

@@ -23,16 +23,27 @@ struct json_value; /* jansson's json_t; valid until the next json_read() */
 
 /* Once, before the first json_read. */
 void json_init(void);
-/* ERR_INVALID: *why is a literal that says what is wrong (never input). */
-MUST_USE enum err json_read(struct span text, const struct json_value **root, const char **why);
+/* Why a text is not taken. */
+struct json_fault {
+    const char *why; /* a literal (never input) */
+    size_t offset;   /* bytes read when it was found: what is wrong ends there, or comes next */
+};
+/* ERR_INVALID: *fault is set. */
+MUST_USE enum err json_read(struct span text, const struct json_value **root,
+                            struct json_fault *fault);
 
 enum json_type {
     JSON_ABSENT,
     JSON_OBJECT_TYPE,
     JSON_STRING_TYPE,
     JSON_INTEGER_TYPE,
-    JSON_OTHER_TYPE
+    JSON_REAL_TYPE, /* written with a fraction or an exponent */
+    JSON_ARRAY_TYPE,
+    JSON_BOOLEAN_TYPE,
+    JSON_NULL_TYPE
 };
+/* In words with their article, for error answers. */
+const char *json_type_name(enum json_type type);
 /* Names differ from jansson's own, so that a static link cannot mix them up.
  * The member of an object; NULL when absent. */
 const struct json_value *json_member(const struct json_value *object, const char *name);

@@ -23,7 +23,7 @@ static void ops_respond(struct http_exchange *exchange, uint16_t status, struct 
     http_respond(exchange, &(struct http_response){
                                .status = status,
                                .content_type = content_type,
-                               .headers = SPAN("Cache-Control: no-store\r\n"),
+                               .headers = SPAN(""),
                                .body = body,
                            });
 }

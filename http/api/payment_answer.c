@@ -105,7 +105,7 @@ void payment_answer_write_void(struct buf *out, const struct payment_answer_styl
 
 void payment_answer_write_headers(struct buf *out, const struct payment_timing *timing)
 {
-    buf_add(out, SPAN("Cache-Control: no-store\r\nServer-Timing: auth;dur="));
+    buf_add(out, SPAN("Server-Timing: auth;dur="));
     buf_add_milli2(out, timing->auth_us);
     buf_add(out, SPAN(", queue;dur="));
     buf_add_milli2(out, timing->queue_us);

@@ -64,7 +64,7 @@ void payment_answer_write_void(struct buf *out, const struct payment_answer_styl
 struct payment_timing {
     uint64_t auth_us, queue_us, db_us, total_us;
 };
-/* Cache-Control and Server-Timing (W3C). */
+/* Server-Timing (W3C). */
 void payment_answer_write_headers(struct buf *out, const struct payment_timing *timing);
 
 #endif

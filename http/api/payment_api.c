@@ -98,7 +98,7 @@ static void payment_api_get(struct payment_call *call, const struct http_request
 {
     const struct payment_store_health *health = payment_store_health(call->api->store);
     enum payment_form_index form = PAYMENT_FORM_LEGACY;
-    if (request->query.len > 0) {
+    if (payment_query_is_purchase(request->query)) {
         struct payment_refusal refusal;
         form = PAYMENT_FORM_QUERY;
         if (!payment_query_read(request->query, &call->op.command, &refusal)) {

@@ -16,27 +16,43 @@ static bool payment_refuse(struct payment_refusal *refusal, enum problem problem
     return false;
 }
 
+static void payment_refuse_with(struct payment_refusal *refusal, struct problem_error error)
+{
+    struct problem_details *details = &refusal->details;
+    if (details->error_count < PROBLEM_ERRORS_MAX)
+        details->errors[details->error_count++] = error;
+}
+
 static void payment_refuse_field(struct payment_refusal *refusal, const char *pointer,
                                  const char *detail)
 {
-    struct problem_details *details = &refusal->details;
-    if (details->error_count == PROBLEM_ERRORS_MAX)
-        return;
-    details->errors[details->error_count++] = (struct problem_error){pointer, detail};
+    payment_refuse_with(refusal, (struct problem_error){.pointer = pointer, .detail = detail});
 }
 
 typedef bool payment_set_fn(struct payment_command *command, struct span text);
 
 /* ---- JSON ---- */
 
+/* A member that is not there, or of another type than what it must be. */
+static void payment_refuse_type(struct payment_refusal *refusal, const char *pointer,
+                                const char *expected, enum json_type found)
+{
+    if (found == JSON_ABSENT)
+        payment_refuse_field(refusal, pointer, "is required");
+    else
+        payment_refuse_with(refusal, (struct problem_error){.pointer = pointer,
+                                                            .detail = expected,
+                                                            .instead = json_type_name(found)});
+}
+
 static void payment_body_text(const struct json_value *value, enum payment_field field,
                               payment_set_fn *set, struct payment_command *command,
                               struct payment_refusal *refusal)
 {
     const enum json_type type = json_type_of(value);
-    if (type == JSON_ABSENT)
-        payment_refuse_field(refusal, payment_field_pointer(field), "is required");
-    else if (type != JSON_STRING_TYPE || !set(command, json_string_of(value)))
+    if (type != JSON_STRING_TYPE)
+        payment_refuse_type(refusal, payment_field_pointer(field), "must be a string", type);
+    else if (!set(command, json_string_of(value)))
         payment_refuse_field(refusal, payment_field_pointer(field), payment_field_rule(field));
 }
 
@@ -44,28 +60,24 @@ static void payment_body_amount(const struct json_value *value, struct payment_c
                                 struct payment_refusal *refusal)
 {
     const char *pointer = payment_field_pointer(PAYMENT_FIELD_AMOUNT);
-    if (json_type_of(value) == JSON_ABSENT) {
-        payment_refuse_field(refusal, pointer, "is required");
+    const char *rule = payment_field_rule(PAYMENT_FIELD_AMOUNT);
+    if (json_type_of(value) != JSON_INTEGER_TYPE) {
+        payment_refuse_type(refusal, pointer, rule, json_type_of(value));
         return;
     }
     char storage[AMOUNT_DIGITS_MAX];
     struct buf digits;
     buf_init(&digits, storage, sizeof(storage));
-    if (json_type_of(value) == JSON_INTEGER_TYPE)
-        buf_add_i64(&digits, json_integer_of(value));
+    buf_add_i64(&digits, json_integer_of(value));
     if (!payment_set_amount(command, buf_span(&digits)))
-        payment_refuse_field(refusal, pointer, payment_field_rule(PAYMENT_FIELD_AMOUNT));
+        payment_refuse_field(refusal, pointer, rule);
 }
 
 static void payment_body_merchant(const struct json_value *merchant,
                                   struct payment_command *command, struct payment_refusal *refusal)
 {
-    if (json_type_of(merchant) == JSON_ABSENT) {
-        payment_refuse_field(refusal, "/merchant", "is required");
-        return;
-    }
     if (json_type_of(merchant) != JSON_OBJECT_TYPE) {
-        payment_refuse_field(refusal, "/merchant", "must be an object");
+        payment_refuse_type(refusal, "/merchant", "must be an object", json_type_of(merchant));
         return;
     }
     if (!json_only_members(merchant, merchant_members))
@@ -87,7 +99,7 @@ static bool payment_refuse_if_wrong(const struct payment_command *command,
             return true;
         payment_refuse_field(refusal, name(field), payment_field_rule(field));
     }
-    return payment_refuse(refusal, PROBLEM_INVALID_PARAMETER, "one or more fields are not valid");
+    return payment_refuse(refusal, PROBLEM_INVALID_PARAMETER, NULL); /* the fields say it */
 }
 
 bool payment_body_read(struct span body, struct payment_command *command,
@@ -99,9 +111,12 @@ bool payment_body_read(struct span body, struct payment_command *command,
         return payment_refuse(refusal, PROBLEM_PAN_DETECTED,
                               "the body holds digits that may be a card number");
     const struct json_value *root = NULL;
-    const char *why = NULL;
-    if (json_read(body, &root, &why) != ERR_OK)
-        return payment_refuse(refusal, PROBLEM_INVALID_JSON, why);
+    struct json_fault fault;
+    if (json_read(body, &root, &fault) != ERR_OK) {
+        refusal->details.has_offset = true;
+        refusal->details.offset = fault.offset;
+        return payment_refuse(refusal, PROBLEM_INVALID_JSON, fault.why);
+    }
     if (json_member(root, "force") != NULL)
         return payment_refuse(refusal, PROBLEM_FORCED_OUTCOME_DISABLED,
                               "the member force is not enabled here");
@@ -134,6 +149,10 @@ static const struct {
     {{"merchant_country", 16}, PAYMENT_FIELD_MERCHANT_COUNTRY, payment_set_country},
 };
 enum { QUERY_PARAMETERS = sizeof(query_parameters) / sizeof(query_parameters[0]) };
+
+/* Its own name is input, which no answer repeats: its place among the parameters tells it. */
+static const char QUERY_UNKNOWN[] = "a parameter is none of wallet_id, amount, currency, mcc, "
+                                    "merchant_country";
 
 static const char *payment_query_name(enum payment_field field)
 {
@@ -177,14 +196,29 @@ static size_t payment_query_find(struct span encoded_name)
     return index;
 }
 
-static void payment_query_parameter(struct span parameter, bool seen[QUERY_PARAMETERS],
-                                    struct payment_command *command,
+bool payment_query_is_purchase(struct span query)
+{
+    while (query.ptr != NULL) {
+        struct span parameter = span_cut(&query, '&');
+        if (payment_query_find(span_cut(&parameter, '=')) < QUERY_PARAMETERS)
+            return true;
+    }
+    return false;
+}
+
+/* position: of the parameter, from 1. */
+static void payment_query_parameter(struct span parameter, uint32_t position,
+                                    bool seen[QUERY_PARAMETERS], struct payment_command *command,
                                     struct payment_refusal *refusal)
 {
+    if (parameter.len == 0)
+        return;
     struct span encoded_value = parameter;
     const size_t index = payment_query_find(span_cut(&encoded_value, '='));
     if (index == QUERY_PARAMETERS) {
-        payment_refuse_field(refusal, "", "a parameter is not known");
+        payment_refuse_with(
+            refusal,
+            (struct problem_error){.pointer = "", .detail = QUERY_UNKNOWN, .position = position});
         return;
     }
     const char *name = query_parameters[index].name.ptr;
@@ -211,8 +245,8 @@ bool payment_query_read(struct span query, struct payment_command *command,
                               "the query holds digits that may be a card number");
     bool seen[QUERY_PARAMETERS] = {false};
     struct span rest = query;
-    while (rest.ptr != NULL)
-        payment_query_parameter(span_cut(&rest, '&'), seen, command, refusal);
+    for (uint32_t position = 1; rest.ptr != NULL; position++)
+        payment_query_parameter(span_cut(&rest, '&'), position, seen, command, refusal);
     for (size_t i = 0; i < QUERY_PARAMETERS; i++)
         if (!seen[i])
             payment_refuse_field(refusal, query_parameters[i].name.ptr, "is required");

@@ -22,7 +22,11 @@ struct payment_refusal {
  * hold. */
 MUST_USE bool payment_body_read(struct span body, struct payment_command *command,
                                 struct payment_refusal *refusal);
-/* wallet_id amount currency mcc merchant_country, each once; always to evaluate. */
+/* One of the five parameters of a purchase is there. A query without is no purchase, whatever else
+ * it says (a cache buster, a tag of a proxy). */
+bool payment_query_is_purchase(struct span query);
+/* wallet_id amount currency mcc merchant_country, each once and nothing else but empty parameters;
+ * always to evaluate. */
 MUST_USE bool payment_query_read(struct span query, struct payment_command *command,
                                  struct payment_refusal *refusal);
 

@@ -6,7 +6,12 @@
 
 #define PROBLEM_TYPE_PREFIX "urn:problem:payment-latency-api:"
 
-enum { PROBLEM_BODY_BYTES = 3072, PROBLEM_HEADER_BYTES = 512, PROBLEM_INSTANCE_MAX = 256 };
+enum {
+    PROBLEM_BODY_BYTES = 3072,
+    PROBLEM_HEADER_BYTES = 512,
+    PROBLEM_INSTANCE_MAX = 256,
+    PROBLEM_DETAIL_BYTES = 256
+};
 
 #define PROBLEM_MEDIA_TYPE "application/problem+json"
 #define RETRY_SOON "Retry-After: 1\r\n"
@@ -65,6 +70,25 @@ static const struct problem_kind kinds[PROBLEMS] = {
                                        "HTTP version not supported", ""},
 };
 
+/* What there is to say where an occurrence adds nothing; NULL: the title says it all. */
+static const char *problem_default_detail(enum problem problem)
+{
+    switch ((int)problem) {
+    case PROBLEM_API_KEY_MISSING:
+        return "send the key in one X-API-Key field";
+    case PROBLEM_API_KEY_INVALID:
+        return "exactly one X-API-Key field with a key that is in effect is needed";
+    case PROBLEM_NOT_FOUND:
+        return "nothing is served at this path";
+    case PROBLEM_METHOD_NOT_ALLOWED:
+        return "the Allow field names the methods of this path";
+    case PROBLEM_IDEMPOTENCY_IN_FLIGHT:
+        return "repeat it after Retry-After with the same Idempotency-Key";
+    default:
+        return NULL;
+    }
+}
+
 const struct problem_kind *problem_kind(enum problem problem)
 {
     CHECK((unsigned)problem < PROBLEMS);
@@ -101,6 +125,42 @@ static void problem_add_member(struct buf *out, const char *name, struct span va
     buf_add_json(out, value);
 }
 
+/* "must be EUR or MXN, not a number" */
+static void problem_add_error_text(struct buf *out, const struct problem_error *error)
+{
+    buf_add_text(out, error->detail);
+    if (error->instead != NULL) {
+        buf_add(out, SPAN(", not "));
+        buf_add_text(out, error->instead);
+    }
+}
+
+static void problem_add_detail(struct buf *out, enum problem problem,
+                               const struct problem_details *details)
+{
+    const char *detail =
+        details->detail != NULL ? details->detail : problem_default_detail(problem);
+    const struct problem_error *first = &details->errors[0];
+    char storage[PROBLEM_DETAIL_BYTES];
+    struct buf text;
+    buf_init(&text, storage, sizeof(storage));
+    if (detail != NULL) {
+        buf_add_text(&text, detail);
+    } else if (details->error_count > 0) {
+        buf_add_text(&text, first->pointer);
+        buf_add_text(&text, first->pointer[0] == '\0' ? "" : " ");
+        problem_add_error_text(&text, first);
+    }
+    if (details->has_offset) {
+        buf_add(&text, SPAN(", found after "));
+        buf_add_u64(&text, details->offset);
+        buf_add(&text, SPAN(" bytes"));
+    }
+    CHECK(!text.overflow);
+    if (text.len > 0)
+        problem_add_member(out, "detail", buf_span(&text));
+}
+
 static void problem_add_errors(struct buf *out, const struct problem_details *details)
 {
     CHECK(details->error_count <= PROBLEM_ERRORS_MAX);
@@ -108,7 +168,16 @@ static void problem_add_errors(struct buf *out, const struct problem_details *de
     for (uint32_t i = 0; i < details->error_count; i++) {
         buf_add_text(out, i == 0 ? "{\"pointer\":" : ",{\"pointer\":");
         buf_add_json(out, span_of(details->errors[i].pointer));
-        problem_add_member(out, "detail", span_of(details->errors[i].detail));
+        if (details->errors[i].position > 0) {
+            buf_add(out, SPAN(",\"position\":"));
+            buf_add_u64(out, details->errors[i].position);
+        }
+        char storage[PROBLEM_DETAIL_BYTES];
+        struct buf text;
+        buf_init(&text, storage, sizeof(storage));
+        problem_add_error_text(&text, &details->errors[i]);
+        CHECK(!text.overflow);
+        problem_add_member(out, "detail", buf_span(&text));
         buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
@@ -124,8 +193,7 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
     problem_add_member(out, "title", span_of(kind->title));
     buf_add(out, SPAN(",\"status\":"));
     buf_add_u64(out, kind->status);
-    if (details->detail != NULL)
-        problem_add_member(out, "detail", span_of(details->detail));
+    problem_add_detail(out, problem, details);
     /* A path may be anything: the answer stays small, and never repeats what may be a card number.
      */
     if (instance.len > 0 && instance.len <= PROBLEM_INSTANCE_MAX &&
@@ -133,6 +201,10 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
         problem_add_member(out, "instance", instance);
     problem_add_member(out, "error", span_of(kind->error));
     problem_add_member(out, "trace_id", span_of(trace_id));
+    if (details->has_offset) {
+        buf_add(out, SPAN(",\"offset\":"));
+        buf_add_u64(out, details->offset);
+    }
     if (details->error_count > 0)
         problem_add_errors(out, details);
     if (details->mismatch != NULL) {
@@ -149,7 +221,7 @@ struct span problem_format_error(const struct http_error_report *report, struct 
     const enum problem problem = problem_of_http_error(report->refusal.error);
     const struct problem_details details = {.detail = report->refusal.detail};
     struct access_note *access_note = note;
-    problem_write(body, problem, &details, report->path, report->request_id);
+    problem_write(body, problem, &details, report->path, report->trace_id);
     access_note->problem = problem_kind(problem)->slug;
     return SPAN(PROBLEM_MEDIA_TYPE);
 }
@@ -165,7 +237,7 @@ void problem_respond(struct http_exchange *exchange, enum problem problem,
     buf_init(&body, body_storage, sizeof(body_storage));
     buf_init(&headers, header_storage, sizeof(header_storage));
     problem_write(&body, problem, details, http_exchange_request(exchange)->path,
-                  http_exchange_request_id(exchange));
+                  http_exchange_trace_id(exchange));
     buf_add_text(&headers, kind->headers);
     buf_add(&headers, details->headers);
     CHECK(!body.overflow);

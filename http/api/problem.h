@@ -1,8 +1,9 @@
 /*
  * problem: error answers, RFC 9457 application/problem+json, one table of them all.
  *
- * {"type","title","status","detail","instance","error","trace_id"[,"errors":[{"pointer","detail"}]]
- *  [,"mismatch":[...]]}. `error` is the Go service's member: for the two key errors its exact text.
+ * {"type","title","status","detail","instance","error","trace_id"[,"offset"]
+ *  [,"errors":[{"pointer"[,"position"],"detail"}]][,"mismatch":[...]]}. `error` is the Go service's
+ * member: for the two key errors its exact text.
  */
 #ifndef HTTP_API_PROBLEM_H
 #define HTTP_API_PROBLEM_H
@@ -58,14 +59,18 @@ const struct problem_kind *problem_kind(enum problem problem);
 enum problem problem_of_http_error(enum http_error error);
 
 struct problem_error {
-    const char *pointer; /* JSON pointer or query parameter name */
+    const char *pointer; /* JSON pointer or query parameter name; "": the whole of it */
     const char *detail;
+    const char *instead; /* what was found there, in words; NULL: not told */
+    uint32_t position;   /* which one of the query's parameters, from 1; 0: not told */
 };
 
 /* What this occurrence adds; zeroed is fine. Literals only: input never goes into an error answer.
  */
 struct problem_details {
-    const char *detail;
+    const char *detail; /* NULL: the first of the errors, or what every such problem says */
+    bool has_offset;    /* of a body that cannot be read: the bytes read when that was found */
+    size_t offset;
     struct problem_error errors[PROBLEM_ERRORS_MAX];
     uint32_t error_count;
     const char *mismatch; /* field name, NULL: none */

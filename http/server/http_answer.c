@@ -60,7 +60,7 @@ void http_answer_add_head(struct buf *out, const struct http_answer_head *head)
     }
     buf_add(out, SPAN("\r\nX-Request-Id: "));
     buf_add(out, head->request_id);
-    buf_add(out, SPAN("\r\n"));
+    buf_add(out, SPAN("\r\n" HTTP_ANSWER_ALWAYS));
     buf_add(out, response->headers);
     switch (head->connection) {
     case HTTP_ANSWER_SAYS_NOTHING:

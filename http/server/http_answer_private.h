@@ -8,6 +8,9 @@
 
 #include "http/server/http_server.h"
 
+/* Lines of every answer: none is for a cache, and none is what its bytes look like to a browser. */
+#define HTTP_ANSWER_ALWAYS "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+
 enum http_answer_connection {
     HTTP_ANSWER_SAYS_NOTHING,
     HTTP_ANSWER_SAYS_KEEP,
@@ -17,7 +20,7 @@ enum http_answer_connection {
 struct http_answer_head {
     const struct http_response *response;
     struct span date;       /* CLOCK_HTTP_DATE_LEN */
-    struct span request_id; /* HTTP_REQUEST_ID_LEN */
+    struct span request_id; /* up to HTTP_REQUEST_ID_MAX */
     enum http_answer_connection connection;
 };
 

@@ -70,7 +70,9 @@ struct http_exchange {
     bool interim;    /* out holds "100 Continue" */
     bool last;       /* the connection ends after this answer */
     bool refused;    /* the server's own answer */
-    char request_id[HTTP_REQUEST_ID_LEN + 1];
+    char trace_id[HTTP_REQUEST_ID_LEN + 1];
+    char request_id[HTTP_REQUEST_ID_MAX + 1];
+    uint8_t request_id_len;
     struct http_parser parser;
     char answer[HTTP_ANSWER_BYTES];
     /* The application's note, padded to note_stride, then the input: header_bytes_max +

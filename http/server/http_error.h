@@ -44,8 +44,8 @@ struct http_refusal {
 /* What the formatter is told of one error. Borrowed for the call. */
 struct http_error_report {
     struct http_refusal refusal;
-    struct span path;       /* of the request; empty: there is none */
-    const char *request_id; /* HTTP_REQUEST_ID_LEN hex digits */
+    struct span path;     /* of the request; empty: there is none */
+    const char *trace_id; /* HTTP_REQUEST_ID_LEN hex digits */
 };
 /* Room for the body of an error; a formatter that needs more breaks its promise (CHECKed). */
 enum { HTTP_ERROR_BODY_BYTES = 3072 };

@@ -139,14 +139,14 @@ static bool parse_traceparent(struct span text, struct span *trace_id)
     return is_lower_hex(flags, &zero);
 }
 
-static void set_request_id(struct http_exchange *exchange)
+static void set_trace_id(struct http_exchange *exchange)
 {
     uint32_t count = 0;
     struct span trace_id;
     const struct span traceparent =
         http_request_header(&exchange->parser.request, SPAN("traceparent"), &count);
     struct buf id;
-    buf_init(&id, exchange->request_id, HTTP_REQUEST_ID_LEN);
+    buf_init(&id, exchange->trace_id, HTTP_REQUEST_ID_LEN);
     if (count == 1 && parse_traceparent(traceparent, &trace_id)) {
         buf_add(&id, trace_id);
     } else {
@@ -154,7 +154,32 @@ static void set_request_id(struct http_exchange *exchange)
         secret_random(random, sizeof random);
         buf_add_hex(&id, random, sizeof random);
     }
-    exchange->request_id[HTTP_REQUEST_ID_LEN] = '\0';
+    exchange->trace_id[HTTP_REQUEST_ID_LEN] = '\0';
+}
+
+/* Nothing else of a request is repeated in a header line or a log as it came: what is not plainly
+ * one token is as if it had not been sent. */
+static bool is_request_id(struct span text)
+{
+    if (text.len == 0 || text.len > HTTP_REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < '!' || text.ptr[i] > '~')
+            return false;
+    return true;
+}
+
+/* The client's own name for the request is echoed; the trace keeps its id beside it. */
+static void set_request_id(struct http_exchange *exchange)
+{
+    const struct http_request *request = &exchange->parser.request;
+    uint32_t count = 0;
+    struct span id = http_request_header(request, SPAN("X-Request-Id"), &count);
+    if (count != 1 || !is_request_id(id) || !request->fields_known)
+        id = (struct span){exchange->trace_id, HTTP_REQUEST_ID_LEN};
+    memcpy(exchange->request_id, id.ptr, id.len);
+    exchange->request_id[id.len] = '\0';
+    exchange->request_id_len = (uint8_t)id.len;
 }
 
 void http_exchange_begin(struct http_exchange *exchange, bool has_request)
@@ -168,6 +193,7 @@ void http_exchange_begin(struct http_exchange *exchange, bool has_request)
     exchange->route = match.route;
     exchange->endpoint = match.endpoint;
     exchange->param = match.param;
+    set_trace_id(exchange);
     set_request_id(exchange);
 }
 
@@ -230,7 +256,7 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     http_answer_add_head(&out, &(struct http_answer_head){
                                    .response = response,
                                    .date = cached_date(server),
-                                   .request_id = {exchange->request_id, HTTP_REQUEST_ID_LEN},
+                                   .request_id = {exchange->request_id, exchange->request_id_len},
                                    .connection = connection_word(exchange),
                                });
     buf_add(&out, (struct span){.ptr = response->body.ptr, .len = body_len});
@@ -250,9 +276,8 @@ void http_exchange_refuse(struct http_exchange *exchange, struct http_refusal re
     const struct http_error_kind *kind = http_error_kind(refusal.error);
     buf_init(&body, body_storage, sizeof body_storage);
     buf_init(&headers, header_storage, sizeof header_storage);
-    const struct http_error_report report = {.refusal = refusal,
-                                             .path = exchange->parser.request.path,
-                                             .request_id = exchange->request_id};
+    const struct http_error_report report = {
+        .refusal = refusal, .path = exchange->parser.request.path, .trace_id = exchange->trace_id};
     const struct span content_type =
         http_server_format_error(exchange->server, &report, &body, note_of(exchange));
     buf_add_text(&headers, kind->headers);
@@ -325,6 +350,7 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
             .response_body_bytes = exchange->body_len,
             .note = note_of(exchange),
             .request_id = exchange->request_id,
+            .trace_id = exchange->trace_id,
             .peer = conn->peer,
             .dropped = dropped,
         });
@@ -375,6 +401,11 @@ uint64_t http_exchange_started_us(const struct http_exchange *exchange)
 const char *http_exchange_request_id(const struct http_exchange *exchange)
 {
     return exchange->request_id;
+}
+
+const char *http_exchange_trace_id(const struct http_exchange *exchange)
+{
+    return exchange->trace_id;
 }
 
 void *http_exchange_note(struct http_exchange *exchange)

@@ -156,6 +156,7 @@ static int on_headers_complete(llhttp_t *llhttp)
     struct http_parser *parser = llhttp->data;
     struct http_request *request = &parser->request;
     struct http_refusal refusal;
+    request->fields_known = true;
     if (llhttp->http_major != 1)
         return refuse_malformed(parser, "The request line is not valid.");
     if (!http_head_check(request, &refusal))
@@ -360,6 +361,7 @@ static void start_over(struct http_parser *parser)
     parser->request.keep_alive = false;
     parser->request.expects_continue = false;
     parser->request.has_body = false;
+    parser->request.fields_known = false;
     parser->refusal = (struct http_refusal){0};
     parser->head_end = 0;
     parser->body_len = 0;

@@ -49,7 +49,8 @@ struct http_request {
     uint8_t version_minor; /* 0 or 1 */
     bool keep_alive;
     bool expects_continue;
-    bool has_body; /* Content-Length or chunked was given */
+    bool has_body;     /* Content-Length or chunked was given */
+    bool fields_known; /* every header field was read to its end, also where it is refused */
 };
 
 /* First field of that name, case-insensitive; ptr NULL when absent. *count, if not NULL: how

@@ -139,7 +139,7 @@ static void prepare_crowded(struct http_server *server)
     const struct http_error_report report = {
         .refusal = {HTTP_ERROR_OVERLOADED, "Too many requests are being served."},
         .path = SPAN(""),
-        .request_id = HTTP_NO_REQUEST_ID,
+        .trace_id = HTTP_NO_REQUEST_ID,
     };
     char storage[sizeof server->crowded];
     struct buf body, out;

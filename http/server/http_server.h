@@ -42,7 +42,8 @@ enum {
     HTTP_ANSWER_BYTES = 4096,                 /* head and body of a normal answer */
     HTTP_LARGE_ANSWER_BYTES_MAX = 512 * 1024, /* malloc'ed, for scrapes */
     HTTP_LARGE_ANSWERS_MAX = 8,
-    HTTP_REQUEST_ID_LEN = 32,
+    HTTP_REQUEST_ID_LEN = 32, /* of a trace id, and of a request id that is not the client's own */
+    HTTP_REQUEST_ID_MAX = 64,
     HTTP_LISTENERS_MAX = 2,
     HTTP_BACKLOG = 4096,        /* the kernel cuts it to net.core.somaxconn */
     HTTP_DRAIN_FRESH_MS = 1000, /* a connection accepted just before the drain may still speak */
@@ -108,10 +109,13 @@ struct http_finished {
     uint16_t status;
     uint64_t duration_us; /* first byte in to answer staged */
     size_t request_body_bytes, response_body_bytes;
-    const void *note;       /* note_bytes of the application */
-    const char *request_id; /* HTTP_REQUEST_ID_LEN hex */
-    const char *peer;       /* numeric address */
-    bool dropped;           /* the client was gone */
+    const void *note; /* note_bytes of the application */
+    const char
+        *request_id;      /* as the answer's X-Request-Id: up to HTTP_REQUEST_ID_MAX visible ASCII,
+                               any of them: escape it */
+    const char *trace_id; /* HTTP_REQUEST_ID_LEN hex; NULL: none */
+    const char *peer;     /* numeric address */
+    bool dropped;         /* the client was gone */
 };
 typedef void http_finished_fn(void *owner, const struct http_finished *finished);
 
@@ -190,14 +194,18 @@ uint32_t http_exchange_index(const struct http_exchange *exchange);
 struct span http_exchange_param(const struct http_exchange *exchange);
 /* Monotonic time of the request's first byte: the budget counts from here. */
 uint64_t http_exchange_started_us(const struct http_exchange *exchange);
-/* 32 hex digits: trace id of a valid traceparent (W3C Trace Context), else a new one. */
+/* HTTP_REQUEST_ID_LEN hex digits: trace id of a valid traceparent (W3C Trace Context), else a new
+ * one. */
+const char *http_exchange_trace_id(const struct http_exchange *exchange);
+/* The client's own X-Request-Id where it sent one that is valid (once, 1 to HTTP_REQUEST_ID_MAX
+ * visible ASCII characters, any of them: escape it), else the trace id. */
 const char *http_exchange_request_id(const struct http_exchange *exchange);
 /* The application's note_bytes of this request, aligned for any type; zeroed when it began. */
 void *http_exchange_note(struct http_exchange *exchange);
 
 /* Everything is copied. Called after on_request returned, it may free the exchange: use it no
- * more. Content-Length, Date, X-Request-Id and Connection are added. headers: zero or more
- * complete lines, each ending in CRLF. HEAD sends the head only. */
+ * more. Content-Length, Date, X-Request-Id, Cache-Control: no-store, nosniff and Connection are
+ * added. headers: zero or more complete lines, each ending in CRLF. HEAD sends the head only. */
 struct http_response {
     uint16_t status;
     struct span content_type; /* empty: no such field */

@@ -33,7 +33,7 @@ enum { EVENTS_MAX = 64, FD_MAX = 16384, BACKLOG = 1024, READ_MAX = 8192 };
 static const char ANSWER[] =
     "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n"
     "Content-Length: 154\r\nX-Request-Id: 0192f0c1-a2b3-7c4d-8e9f-a0b1c2d3e4f5\r\n"
-    "Cache-Control: no-store\r\n"
+    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
     "Server-Timing: auth;dur=0.01, queue;dur=0.12, db;dur=1.31, total;dur=1.60\r\n\r\n" BODY;
 static_assert(sizeof(BODY) - 1 == 154, "what Content-Length says");
 

@@ -70,6 +70,13 @@ def test_simulate_has_the_formats_of_the_go_service(service):
     assert RFC_3339.match(body["timestamp"])
 
 
+@pytest.mark.parametrize("query", ["?", "?t=1", "?t=1&", "?x=%zz"])
+def test_simulate_ignores_a_query_as_the_go_service_did(service, query):
+    body = json_answer(service.call("GET", SIMULATE + query))
+
+    assert list(body) == ["transaction_id", "status", "processing_time_ms", "region", "timestamp"]
+
+
 def test_simulate_gives_every_call_its_own_transaction_id(service):
     ids = [service.call("GET", SIMULATE).json()["transaction_id"] for _ in range(50)]
 

@@ -93,7 +93,7 @@ def test_access_line_of_a_hold_tells_the_payment(chatty_service, book):
 
 
 def test_refusal_names_its_problem(chatty_service):
-    event = access_line(chatty_service, chatty_service.call("GET", SIMULATE + "?color=red"))
+    event = access_line(chatty_service, chatty_service.call("GET", SIMULATE + "?amount=red"))
 
     assert (event["http.response.status_code"], event["error.type"]) == (422, "invalid-parameter")
 

@@ -108,7 +108,7 @@ def test_family_is_there_with_its_type(service, name):
         ("GET", "/health", "/health", "200"),
         ("GET", "/info", "/info", "200"),
         ("GET", SIMULATE, SIMULATE, "200"),
-        ("GET", SIMULATE + "?color=red", SIMULATE, "422"),
+        ("GET", SIMULATE + "?amount=red", SIMULATE, "422"),
         ("GET", SIMULATE + "/txn_1", SIMULATE + "/{id}", "404"),
         ("POST", SIMULATE + "/txn_1/void", SIMULATE + "/{id}/void", "404"),
         ("DELETE", SIMULATE, SIMULATE, "405"),

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from harness.payments import hold, luhn_number, new_key, payload, post, problem, purchase_query
-from harness.service import SIMULATE
+from harness.service import API_KEY, SIMULATE
+
+LEGACY_MEMBERS = ["transaction_id", "status", "processing_time_ms", "region", "timestamp"]
 
 # Queries
 
@@ -25,8 +27,8 @@ def test_get_with_a_missing_parameter_is_422(service, parameter):
         purchase_query() + "&color=red",
         purchase_query() + "&amount=100",
         purchase_query() + "&amount=",
-        "?",
-        "x",
+        "color=red&amount=100",
+        purchase_query() + "&=",
         purchase_query(wallet_id="1"),
         purchase_query(wallet_id="wal_0"),
         purchase_query(wallet_id="wal_01"),
@@ -52,6 +54,42 @@ def test_get_with_a_wrong_query_is_422(service, text):
     answer = service.call("GET", f"{SIMULATE}?{text}")
 
     assert (answer.status, problem(answer)) == (422, "invalid-parameter")
+
+
+@pytest.mark.parametrize("text", ["", "?", "x", "&", "t=1", "t=1764000000000&_=%zz", "Amount=1"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_query_without_a_parameter_of_a_purchase_is_not_looked_at(service, method, text):
+    """A cache buster, a proxy's tag: the Go service ignored it, and so a caller may send it."""
+    with service.connect() as connection:
+        answer = connection.request(method, f"{SIMULATE}?{text}", {"X-API-Key": API_KEY})
+
+    assert answer.status == 200, answer
+    if method == "GET":
+        assert list(answer.json()) == LEGACY_MEMBERS
+
+
+def test_query_may_have_empty_parameters(service):
+    answer = service.call("GET", f"{SIMULATE}?&{purchase_query()}&&")
+
+    assert answer.status == 200, answer
+    assert "response_code" in answer.json()
+
+
+def test_unknown_parameter_of_a_purchase_is_told_by_its_place_and_not_echoed(service):
+    answer = service.call("GET", f"{SIMULATE}?{purchase_query()}&color=red")
+
+    told = answer.json()
+    assert (answer.status, problem(answer)) == (422, "invalid-parameter")
+    assert [(error["pointer"], error["position"]) for error in told["errors"]] == [("", 6)]
+    assert "merchant_country" in told["detail"]
+    assert "color" not in answer.text and "red" not in answer.text
+
+
+def test_detail_of_a_wrong_query_names_the_parameter(service):
+    told = service.call("GET", f"{SIMULATE}?{purchase_query(amount='12.50')}").json()
+
+    assert told["detail"].startswith("amount must be a whole number of minor units")
+    assert "12.50" not in str(told)
 
 
 # Bodies that are not a purchase.
@@ -90,6 +128,65 @@ def test_malformed_json_is_400(service, body):
     answer = post(service, body, new_key())
 
     assert (answer.status, problem(answer)) == (400, "invalid-json")
+
+
+@pytest.mark.parametrize(
+    "body, offset",
+    [
+        (b"", 0),
+        (b"{", 1),
+        (b'{"amount":1,}', 13),
+        (b'{"amount" 1}', 11),
+        (b'{"amount":12x}', 13),
+        (b"{} {}", 4),
+        (b'{"a":1,"a":1}', 10),
+        (b'{"a":1\0}', 6),
+        (b"[[[[[[[[[", 8),
+        (b"null", 4),
+    ],
+    ids=range(10),
+)
+def test_malformed_json_is_told_with_its_place(service, body, offset):
+    told = post(service, body, new_key()).json()
+
+    assert told["offset"] == offset
+    assert told["detail"].endswith(f", found after {offset} bytes")
+
+
+@pytest.mark.parametrize(
+    "value, instead",
+    [
+        ('"1250"', "a string"),
+        ("12.5", "a number with a fraction or an exponent"),
+        ("true", "true or false"),
+        ("null", "null"),
+        ("[1250]", "an array"),
+        ("{}", "an object"),
+    ],
+)
+def test_amount_of_a_wrong_type_is_told_what_it_must_be(service, value, instead):
+    body = json.dumps(BASE).replace('"amount": 100', f'"amount": {value}').encode()
+
+    told = post(service, body, new_key()).json()
+
+    assert told["detail"] == "/amount " + told["errors"][0]["detail"]
+    assert told["errors"][0]["detail"].startswith("must be a whole number of minor units")
+    assert told["errors"][0]["detail"].endswith(f", not {instead}")
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"wallet_id": 7}, "/wallet_id must be a string, not a number"),
+        ({"currency": 978}, "/currency must be a string, not a number"),
+        ({"merchant": "5812"}, "/merchant must be an object, not a string"),
+        ({"merchant": {**MERCHANT, "mcc": 5812}}, "/merchant/mcc must be a string, not a number"),
+        ({"effect": None}, "/effect must be a string, not null"),
+    ],
+    ids=["wallet_id", "currency", "merchant", "mcc", "effect"],
+)
+def test_member_of_a_wrong_type_is_told_what_it_must_be(service, change, told):
+    assert post(service, {**BASE, **change}, new_key()).json()["detail"] == told
 
 
 @pytest.mark.parametrize(
@@ -243,6 +340,10 @@ def test_card_number_is_never_echoed(service):
         ("application/json", 201),
         ("application/json; charset=utf-8", 201),
         ("Application/JSON", 201),
+        ("application/json;", 201),
+        ("application/json; ; charset=UTF-8;", 201),
+        ("application/json; charset=utf-16", 415),
+        ("application/json; charset=", 415),
         ("text/plain", 415),
         ("application/x-www-form-urlencoded", 415),
         ("application/jsonx", 415),
@@ -272,8 +373,19 @@ def test_encoded_content_is_415(service):
         ("*/*", 200),
         ("text/html, application/*;q=0.5", 200),
         ("application/problem+json, application/json", 200),
+        ("", 200),
+        (" , ", 200),
+        ("APPLICATION/JSON;Q=1", 200),
+        ("application/problem+json", 200),
+        ("application/json;q=0.001, */*;q=0", 200),
+        ("application/*;q=0, application/json ; q=0.5", 200),
+        ("application/json;version=2;q=0, */*", 200),
         ("text/html", 406),
         ("application/json;q=0", 406),
+        ("application/json;q=0, */*", 406),
+        ("*/*,Application/JSON; Q=0.000", 406),
+        ("application/*;q=0, */*", 406),
+        ("application/json;q=0, application/problem+json", 406),
     ],
 )
 def test_accept_of_a_get(service, accept, status):

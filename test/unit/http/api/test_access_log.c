@@ -53,7 +53,8 @@ static int set_up(void **state)
                                       .status = 200,
                                       .duration_us = 1500,
                                       .note = &note,
-                                      .request_id = "0123456789abcdef0123456789abcdef",
+                                      .request_id = "order-1001",
+                                      .trace_id = "0123456789abcdef0123456789abcdef",
                                       .peer = "127.0.0.1"};
     return 0;
 }
@@ -145,6 +146,20 @@ static void test_payment_fields_hold_tags_not_values(void **state)
     assert_non_null(strstr(text, "\"api_key.id\":\"current\""));
 }
 
+static void test_request_id_of_the_client_cannot_forge_a_field(void **state)
+{
+    (void)state;
+    struct access_log log;
+    access_log_init(&log, 1);
+    finished.request_id = "a\",\"body\":\"forged\\";
+
+    access_log_finished(&log, &finished);
+
+    assert_int_equal(lines_of(logged()), 1);
+    assert_non_null(strstr(text, "\"trace_id\":\"0123456789abcdef0123456789abcdef\""));
+    assert_non_null(strstr(text, "\"request_id\":\"a\\\",\\\"body\\\":\\\"forged\\\\\""));
+}
+
 static void test_refused_key_is_also_an_audit_line(void **state)
 {
     (void)state;
@@ -194,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup(test_failure_and_slow_are_always_logged, set_up),
         cmocka_unit_test_setup(test_lines_a_second_are_bounded_and_counted, set_up),
         cmocka_unit_test_setup(test_payment_fields_hold_tags_not_values, set_up),
+        cmocka_unit_test_setup(test_request_id_of_the_client_cannot_forge_a_field, set_up),
         cmocka_unit_test_setup(test_refused_key_is_also_an_audit_line, set_up),
         cmocka_unit_test_setup(test_line_without_request_or_note, set_up),
     };

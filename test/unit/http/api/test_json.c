@@ -11,20 +11,23 @@
 static const struct json_value *read_good(const char *text)
 {
     const struct json_value *root = NULL;
-    const char *why = NULL;
-    assert_int_equal(json_read(span_of(text), &root, &why), ERR_OK);
+    struct json_fault fault;
+    assert_int_equal(json_read(span_of(text), &root, &fault), ERR_OK);
     assert_non_null(root);
     return root;
 }
 
+static struct json_fault fault;
+
 static const char *read_bad(struct span text)
 {
     const struct json_value *root = NULL;
-    const char *why = NULL;
-    assert_int_equal(json_read(text, &root, &why), ERR_INVALID);
+    fault = (struct json_fault){NULL, SIZE_MAX};
+    assert_int_equal(json_read(text, &root, &fault), ERR_INVALID);
     assert_null(root);
-    assert_non_null(why);
-    return why;
+    assert_non_null(fault.why);
+    assert_true(fault.offset <= text.len);
+    return fault.why;
 }
 
 static void test_read_gives_members_by_type(void **state)
@@ -37,8 +40,8 @@ static void test_read_gives_members_by_type(void **state)
     assert_true(span_equal(json_string_of(json_member(root, "text")), SPAN("a\xc3\xa9")));
     assert_int_equal(json_integer_of(json_member(root, "number")), -12);
     assert_int_equal(json_type_of(json_member(root, "object")), JSON_OBJECT_TYPE);
-    assert_int_equal(json_type_of(json_member(root, "real")), JSON_OTHER_TYPE);
-    assert_int_equal(json_type_of(json_member(root, "null")), JSON_OTHER_TYPE);
+    assert_int_equal(json_type_of(json_member(root, "real")), JSON_REAL_TYPE);
+    assert_int_equal(json_type_of(json_member(root, "null")), JSON_NULL_TYPE);
     assert_int_equal(json_type_of(json_member(root, "absent")), JSON_ABSENT);
 }
 
@@ -47,7 +50,7 @@ static void test_exponent_is_not_an_integer(void **state)
     (void)state;
     const struct json_value *root = read_good("{\"a\":1e2}");
 
-    assert_int_equal(json_type_of(json_member(root, "a")), JSON_OTHER_TYPE);
+    assert_int_equal(json_type_of(json_member(root, "a")), JSON_REAL_TYPE);
 }
 
 static void test_duplicate_member_is_refused(void **state)
@@ -102,10 +105,35 @@ static void test_depth_ends_at_its_limit(void **state)
     buf_add(&over, buf_span(&at_limit));
     buf_add_char(&over, '}');
     const struct json_value *root = NULL;
-    const char *why = NULL;
 
-    assert_int_equal(json_read(buf_span(&at_limit), &root, &why), ERR_OK);
+    assert_int_equal(json_read(buf_span(&at_limit), &root, &fault), ERR_OK);
     assert_string_equal(read_bad(buf_span(&over)), "the text is nested too deeply");
+}
+
+static void test_offset_is_where_the_mistake_was_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t offset;
+    } cases[] = {{"", 0},
+                 {"{", 1},
+                 {"{\"a\":1,}", 8},
+                 {"{'a':1}", 2},
+                 {"{} x", 4},
+                 {"{\"a\" 1}", 6},
+                 {"{\"a\":tru}", 8},
+                 {"[]", 0},
+                 {"{\"a\":1,\"a\":1}", 10}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        read_bad(span_of(cases[i].text));
+        assert_int_equal(fault.offset, cases[i].offset);
+    }
+    read_bad((struct span){"{\"a\":1\0}", 8});
+    assert_int_equal(fault.offset, 6);
+    read_bad(SPAN("[[[[[[[[[[[["));
+    assert_int_equal(fault.offset, JSON_DEPTH_MAX);
 }
 
 static void test_brackets_in_strings_are_not_depth(void **state)
@@ -160,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_an_object_is_refused),
         cmocka_unit_test(test_bad_text_is_refused),
         cmocka_unit_test(test_depth_ends_at_its_limit),
+        cmocka_unit_test(test_offset_is_where_the_mistake_was_found),
         cmocka_unit_test(test_brackets_in_strings_are_not_depth),
         cmocka_unit_test(test_too_many_values_are_refused_and_the_next_text_is_read),
         cmocka_unit_test(test_only_members_finds_a_stranger),

@@ -161,7 +161,56 @@ static void test_query_refuses_missing_unknown_and_repeated(void **state)
     assert_false(
         query("merchant_country=ES&wallet_id=wal_1&amount=1&currency=EUR&mcc=5812&amount=1"));
     assert_true(refused_at("amount"));
-    assert_false(query("merchant_country=ES&wallet_id=wal_1&amount=1&currency=EUR&mcc=5812&"));
+    assert_false(query("x=1&merchant_country=ES&y&wallet_id=wal_1&amount=1&currency=EUR&mcc=1&&z"));
+    assert_int_equal(refusal.details.errors[0].position, 1);
+    assert_int_equal(refusal.details.errors[1].position, 3);
+    assert_true(refused_at("mcc"));
+    assert_int_equal(refusal.details.errors[3].position, 9);
+}
+
+static void test_query_with_empty_parameters_is_as_if_they_were_not_there(void **state)
+{
+    (void)state;
+
+    assert_true(query("&merchant_country=ES&&wallet_id=wal_1&amount=1&currency=EUR&mcc=5812&"));
+    assert_false(query("merchant_country=ES&wallet_id=wal_1&amount=1&currency=EUR&mcc=5812&="));
+    assert_true(refused_at(""));
+}
+
+static void test_query_is_a_purchase_by_one_of_the_five_names(void **state)
+{
+    (void)state;
+    static const char *const NONE[] = {
+        "",           "&",        "?",   "x",         "t=1",           "t=1&",
+        "=wallet_id", "Amount=1", "%zz", "amounts=1", "t=wallet_id=1", "%61mount%00=1"};
+    static const char *const ANY[] = {"amount", "mcc=", "t=1&currency=EUR", "%61mount=1",
+                                      "&&merchant_country=x"};
+
+    assert_false(payment_query_is_purchase((struct span){0}));
+    for (size_t i = 0; i < sizeof(NONE) / sizeof(NONE[0]); i++)
+        assert_false(payment_query_is_purchase(span_of(NONE[i])));
+    for (size_t i = 0; i < sizeof(ANY) / sizeof(ANY[0]); i++)
+        assert_true(payment_query_is_purchase(span_of(ANY[i])));
+}
+
+static void test_wrong_type_is_told_with_what_it_must_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *instead;
+    } cases[] = {{"\"1\"}", "a string"},     {"1.0}", "a number with a fraction or an exponent"},
+                 {"true}", "true or false"}, {"null}", "null"},
+                 {"[1]}", "an array"},       {"{}}", "an object"}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(body(joined("{\"amount\":", cases[i].value)));
+        for (uint32_t error = 0; error < refusal.details.error_count; error++)
+            if (strcmp(refusal.details.errors[error].pointer, "/amount") == 0)
+                assert_string_equal(refusal.details.errors[error].instead, cases[i].instead);
+        assert_true(refused_at("/amount"));
+    }
+    assert_false(body("{\"currency\":978}"));
+    assert_true(refused_at("/currency"));
 }
 
 static void test_query_decodes_strictly(void **state)
@@ -198,6 +247,9 @@ int main(void)
         cmocka_unit_test(test_card_number_is_refused_before_anything_else),
         cmocka_unit_test(test_query_with_every_parameter),
         cmocka_unit_test(test_query_refuses_missing_unknown_and_repeated),
+        cmocka_unit_test(test_query_with_empty_parameters_is_as_if_they_were_not_there),
+        cmocka_unit_test(test_query_is_a_purchase_by_one_of_the_five_names),
+        cmocka_unit_test(test_wrong_type_is_told_with_what_it_must_be),
         cmocka_unit_test(test_query_decodes_strictly),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -30,10 +30,11 @@ static void test_key_problems_carry_the_legacy_text(void **state)
     assert_string_equal(
         written(PROBLEM_API_KEY_MISSING, &none, SPAN("/api/payment/simulate")),
         "{\"type\":\"urn:problem:payment-latency-api:api-key-missing\",\"title\":\"API key "
-        "missing\",\"status\":401,\"instance\":\"/api/payment/simulate\",\"error\":\"Missing "
+        "missing\",\"status\":401,\"detail\":\"send the key in one X-API-Key "
+        "field\",\"instance\":\"/api/payment/simulate\",\"error\":\"Missing "
         "X-API-Key header\",\"trace_id\":\"0123456789abcdef0123456789abcdef\"}\n");
     assert_non_null(strstr(written(PROBLEM_API_KEY_INVALID, &none, SPAN("")),
-                           "\"status\":403,\"error\":\"Invalid API key\","));
+                           "\"error\":\"Invalid API key\","));
 }
 
 static void test_errors_and_mismatch_are_written(void **state)
@@ -41,7 +42,8 @@ static void test_errors_and_mismatch_are_written(void **state)
     (void)state;
     const struct problem_details details = {
         .detail = "why",
-        .errors = {{"/amount", "first"}, {"/merchant/mcc", "second"}},
+        .errors = {{.pointer = "/amount", .detail = "first"},
+                   {.pointer = "/merchant/mcc", .detail = "second"}},
         .error_count = 2,
         .mismatch = "amount",
     };
@@ -52,6 +54,49 @@ static void test_errors_and_mismatch_are_written(void **state)
     assert_non_null(strstr(text, ",\"errors\":[{\"pointer\":\"/amount\",\"detail\":\"first\"},"
                                  "{\"pointer\":\"/merchant/mcc\",\"detail\":\"second\"}],"
                                  "\"mismatch\":[\"amount\"]}\n"));
+}
+
+static void test_key_path_and_method_problems_have_a_detail(void **state)
+{
+    (void)state;
+    const struct problem_details none = {0};
+    static const enum problem kinds[] = {PROBLEM_API_KEY_MISSING, PROBLEM_API_KEY_INVALID,
+                                         PROBLEM_NOT_FOUND, PROBLEM_METHOD_NOT_ALLOWED};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        assert_non_null(strstr(written(kinds[i], &none, SPAN("")), ",\"detail\":\""));
+    assert_null(strstr(written(PROBLEM_INTERNAL, &none, SPAN("")), "detail"));
+}
+
+static void test_detail_is_the_first_error_where_there_is_none(void **state)
+{
+    (void)state;
+    struct problem_details details = {
+        .errors = {{.pointer = "/amount", .detail = "must be 1", .instead = "a string"},
+                   {.pointer = "", .detail = "unknown", .position = 7}},
+        .error_count = 2,
+    };
+
+    const char *text = written(PROBLEM_INVALID_PARAMETER, &details, SPAN(""));
+    assert_non_null(strstr(text, ",\"detail\":\"/amount must be 1, not a string\","));
+    assert_non_null(strstr(text,
+                           ",\"errors\":[{\"pointer\":\"/amount\",\"detail\":\"must be 1, not "
+                           "a string\"},{\"pointer\":\"\",\"position\":7,\"detail\":"
+                           "\"unknown\"}]}\n"));
+    details.errors[0] = details.errors[1];
+    assert_non_null(
+        strstr(written(PROBLEM_INVALID_PARAMETER, &details, SPAN("")), ",\"detail\":\"unknown\","));
+}
+
+static void test_offset_is_told_to_people_and_programs(void **state)
+{
+    (void)state;
+    const struct problem_details details = {.detail = "broken", .has_offset = true, .offset = 17};
+
+    const char *text = written(PROBLEM_INVALID_JSON, &details, SPAN(""));
+
+    assert_non_null(strstr(text, ",\"detail\":\"broken, found after 17 bytes\","));
+    assert_non_null(strstr(text, ",\"offset\":17}\n"));
 }
 
 static void test_instance_is_escaped(void **state)
@@ -106,7 +151,7 @@ static void test_error_of_the_server_is_written_and_noted(void **state)
     const struct http_error_report report = {
         .refusal = {HTTP_ERROR_URI_TOO_LONG, "The request target is too long."},
         .path = SPAN("/x"),
-        .request_id = "0123456789abcdef0123456789abcdef",
+        .trace_id = "0123456789abcdef0123456789abcdef",
     };
     struct access_note note = {0};
     buf_init(&out, storage, sizeof(storage));
@@ -140,6 +185,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_problems_carry_the_legacy_text),
         cmocka_unit_test(test_errors_and_mismatch_are_written),
+        cmocka_unit_test(test_key_path_and_method_problems_have_a_detail),
+        cmocka_unit_test(test_detail_is_the_first_error_where_there_is_none),
+        cmocka_unit_test(test_offset_is_told_to_people_and_programs),
         cmocka_unit_test(test_instance_is_escaped),
         cmocka_unit_test(test_instance_that_may_be_a_card_number_is_left_out),
         cmocka_unit_test(test_slugs_are_unique),

@@ -78,7 +78,7 @@ void answer_later(unsigned index)
 static struct span format_error(const struct http_error_report *report, struct buf *body,
                                 void *note)
 {
-    assert_int_equal(strlen(report->request_id), HTTP_REQUEST_ID_LEN);
+    assert_int_equal(strlen(report->trace_id), HTTP_REQUEST_ID_LEN);
     buf_add_text(body, "{\"error\":");
     buf_add_u64(body, (uint64_t)report->refusal.error);
     if (report->refusal.detail != NULL)
@@ -91,11 +91,16 @@ static struct span format_error(const struct http_error_report *report, struct b
 static void on_finished(void *owner, const struct http_finished *finished)
 {
     assert_ptr_equal(owner, &app);
-    assert_int_equal(strlen(finished->request_id), HTTP_REQUEST_ID_LEN);
+    assert_in_range(strlen(finished->request_id), 1, HTTP_REQUEST_ID_MAX);
+    if (finished->trace_id != NULL)
+        assert_int_equal(strlen(finished->trace_id), HTTP_REQUEST_ID_LEN);
     app.finished++;
     app.dropped += finished->dropped;
     memcpy(&app.last_note, finished->note, sizeof app.last_note);
     app.last_had_request = finished->request != NULL;
+    snprintf(app.last_request_id, sizeof app.last_request_id, "%s", finished->request_id);
+    if (finished->trace_id != NULL)
+        snprintf(app.last_trace_id, sizeof app.last_trace_id, "%s", finished->trace_id);
     snprintf(app.last_peer, sizeof app.last_peer, "%s", finished->peer);
     const size_t used = strlen(app.log);
     snprintf(app.log + used, sizeof app.log - used, "%s %s %u%s;",

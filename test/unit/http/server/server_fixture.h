@@ -55,6 +55,7 @@ extern struct app {
     struct note last_note;
     bool last_had_request;
     char last_peer[64];
+    char last_request_id[HTTP_REQUEST_ID_MAX + 1], last_trace_id[HTTP_REQUEST_ID_LEN + 1];
 } app;
 
 /* /now /later /item/{id} /item/{id}/void /metrics */

@@ -14,7 +14,8 @@ static void test_keep_alive_serves_one_after_the_other(void **state)
 
     ask(&client, "GET /now HTTP/1.1\r\n" HOST "\r\n", "HTTP/1.1 200 OK\r\nDate: ");
     expect(&client, " GMT\r\nContent-Type: text/plain\r\nContent-Length: 12\r\nX-Request-Id: ");
-    expect(&client, "\r\nX-Test: yes\r\n\r\nGET /now [] ");
+    expect(&client, "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                    "X-Test: yes\r\n\r\nGET /now [] ");
     assert_int_equal(client.len, 0);
     ask(&client, "POST /now HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", "POST /now [] abc");
     ask(&client, "GET /item/7?x HTTP/1.1\r\n" HOST "\r\n", "GET /item/7 [7] ");
@@ -189,6 +190,55 @@ static void test_request_id_is_the_trace_id_when_it_is_valid(void **state)
     hang_up(&client);
 }
 
+static void test_request_id_of_the_client_is_echoed(void **state)
+{
+    (void)state;
+    static const char LONGEST[] =
+        "!#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`{";
+    static const char TRACE[] = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-"
+                                "00f067aa0ba902b7-01\r\n";
+    char text[512], expected[128];
+    struct client client = dial();
+    assert_int_equal(strlen(LONGEST), HTTP_REQUEST_ID_MAX);
+
+    snprintf(text, sizeof text, "GET /now HTTP/1.1\r\n" HOST "%sx-request-ID: \t%s \r\n\r\n", TRACE,
+             LONGEST);
+    snprintf(expected, sizeof expected, "X-Request-Id: %s\r\n", LONGEST);
+    ask(&client, text, expected);
+    assert_string_equal(app.last_request_id, LONGEST);
+    assert_string_equal(app.last_trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
+    expect(&client, "[] ");
+    ask(&client, "GET /now HTTP/1.1\r\n" HOST "X-Request-Id: 7\r\n\r\n", "X-Request-Id: 7\r\n");
+    assert_int_equal(strlen(app.last_trace_id), HTTP_REQUEST_ID_LEN);
+    expect(&client, "[] ");
+    hang_up(&client);
+}
+
+static void test_request_id_that_is_not_one_is_as_if_absent(void **state)
+{
+    (void)state;
+    static const char *const BAD[] = {
+        "X-Request-Id: \r\n",
+        "X-Request-Id: a b\r\n",
+        "X-Request-Id: a\tb\r\n",
+        "X-Request-Id: caf\xc3\xa9\r\n",
+        "X-Request-Id: a\r\nX-Request-Id: a\r\n",
+        ("X-Request-Id: "
+         "11111111111111111111111111111111111111111111111111111111111111111\r\n"),
+    };
+    struct client client = dial();
+    char text[256];
+    for (unsigned i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        snprintf(text, sizeof text, "GET /now HTTP/1.1\r\n" HOST "%s\r\n", BAD[i]);
+        ask(&client, text, "X-Request-Id: ");
+        assert_int_equal(strspn(client.text, "0123456789abcdef"), HTTP_REQUEST_ID_LEN);
+        assert_int_equal(client.text[HTTP_REQUEST_ID_LEN], '\r');
+        assert_memory_equal(client.text, app.last_trace_id, HTTP_REQUEST_ID_LEN);
+        expect(&client, "[] ");
+    }
+    hang_up(&client);
+}
+
 /* ---- answers of every size ---- */
 
 static void test_short_writes_lose_nothing(void **state)
@@ -284,6 +334,8 @@ int main(void)
         TEST(test_head_gets_the_fields_only),
         TEST(test_versions_and_connection_fields),
         TEST(test_request_id_is_the_trace_id_when_it_is_valid),
+        TEST(test_request_id_of_the_client_is_echoed),
+        TEST(test_request_id_that_is_not_one_is_as_if_absent),
         TEST(test_short_writes_lose_nothing),
         TEST(test_large_answers_have_their_limits),
         TEST(test_every_status_has_its_reason),
