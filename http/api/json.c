@@ -86,6 +86,7 @@ static const char *json_reason(enum json_error_code code)
     case json_error_invalid_utf8:
         return "the text is not valid UTF-8";
     case json_error_null_character:
+    case json_error_null_byte_in_key:
         return "a string holds a NUL character";
     case json_error_numeric_overflow:
         return "a number is out of range";
@@ -102,7 +103,6 @@ static const char *json_reason(enum json_error_code code)
     case json_error_invalid_format:
     case json_error_wrong_type:
     case json_error_null_value:
-    case json_error_null_byte_in_key:
     case json_error_item_not_found:
     case json_error_index_out_of_range:
         return "the text is not valid JSON";

@@ -165,7 +165,8 @@ static void payment_api_post(struct payment_call *call, const struct http_reques
 {
     if (!payment_head_is_json(request)) {
         payment_call_refuse_because(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                                    "the body must be application/json, without a coding");
+                                    "Content-Type must be application/json, its charset, if any, "
+                                    "utf-8, and no Content-Encoding may be applied");
         return;
     }
     struct payment_refusal refusal;

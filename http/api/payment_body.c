@@ -122,7 +122,8 @@ bool payment_body_read(struct span body, struct payment_command *command,
                               "the member force is not enabled here");
     if (!json_only_members(root, body_members))
         payment_refuse_field(
-            refusal, "", "has members other than wallet_id, amount, currency, merchant, effect");
+            refusal, "",
+            "the object has members other than wallet_id, amount, currency, merchant, effect");
     payment_body_text(json_member(root, "wallet_id"), PAYMENT_FIELD_WALLET_ID, payment_set_wallet,
                       command, refusal);
     payment_body_amount(json_member(root, "amount"), command, refusal);

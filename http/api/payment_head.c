@@ -26,7 +26,8 @@ bool payment_head_is_json(const struct http_request *request)
         if (!payment_head_parameter_ok(span_cut(&type, ';')))
             return false;
     const struct span coding = http_request_header(request, SPAN("Content-Encoding"), &count);
-    return count == 0 || (count == 1 && span_equal_nocase(coding, SPAN("identity")));
+    return count == 0 ||
+           (count == 1 && (coding.len == 0 || span_equal_nocase(coding, SPAN("identity"))));
 }
 
 bool payment_head_accepts_json(const struct http_request *request)

@@ -152,9 +152,8 @@ static void problem_add_detail(struct buf *out, enum problem problem,
         problem_add_error_text(&text, first);
     }
     if (details->has_offset) {
-        buf_add(&text, SPAN(", found after "));
+        buf_add(&text, SPAN(", found at offset "));
         buf_add_u64(&text, details->offset);
-        buf_add(&text, SPAN(" bytes"));
     }
     CHECK(!text.overflow);
     if (text.len > 0)

@@ -143,14 +143,41 @@ def test_malformed_json_is_400(service, body):
         (b'{"a":1\0}', 6),
         (b"[[[[[[[[[", 8),
         (b"null", 4),
+        (b'{"\xc0\xaf":1}', 2),
+        (b'{"a":"\xed\xa0\x80"}', 6),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_malformed_json_is_told_with_its_place(service, body, offset):
     told = post(service, body, new_key()).json()
 
     assert told["offset"] == offset
-    assert told["detail"].endswith(f", found after {offset} bytes")
+    assert told["detail"].endswith(f", found at offset {offset}")
+
+
+@pytest.mark.parametrize(
+    "body, why",
+    [
+        (b'{"wallet_id\\u0000":1}', "a string holds a NUL character"),
+        (b'{"wallet_id":"\\u0000"}', "a string holds a NUL character"),
+        (b'{"wallet_id\0":1}', "the text holds a NUL byte"),
+        (b'{"wallet_id":"\xff"}', "the text is not valid UTF-8"),
+        (b'{"amount":1,"\\u0061mount":1}', "a member name occurs twice in one object"),
+        (b'{"amount":1' + b"0" * 30 + b"}", "a number is out of range"),
+        (b'{"amount":1} {}', "something follows the object"),
+        (b"[" * 9, "the text is nested too deeply"),
+    ],
+    ids=range(8),
+)
+def test_malformed_json_is_told_why(service, body, why):
+    assert post(service, body, new_key()).json()["detail"].startswith(why + ", found at offset ")
+
+
+def test_unknown_member_is_told_without_its_name(service):
+    told = post(service, {**BASE, "__proto__": 1}, new_key()).json()
+
+    assert told["detail"].startswith("the object has members other than wallet_id")
+    assert "__proto__" not in str(told)
 
 
 @pytest.mark.parametrize(
@@ -358,6 +385,19 @@ def test_content_type_of_a_post(service, book, content_type, status):
     if status == 415:
         assert problem(answer) == "unsupported-media-type"
         assert answer.header("Accept") == "application/json"
+
+
+def test_unsupported_media_type_names_the_field(service):
+    answer = service.call("POST", SIMULATE, {"Idempotency-Key": new_key()}, b"{}")
+
+    assert (answer.status, problem(answer)) == (415, "unsupported-media-type")
+    assert "Content-Type" in answer.json()["detail"]
+
+
+def test_content_without_a_coding_may_say_so(service, book):
+    for coding in ("", "identity", "Identity"):
+        answer = post(service, payload(book.wallet()), new_key(), {"Content-Encoding": coding})
+        assert answer.status == 201, answer
 
 
 def test_encoded_content_is_415(service):

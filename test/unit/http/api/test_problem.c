@@ -95,7 +95,7 @@ static void test_offset_is_told_to_people_and_programs(void **state)
 
     const char *text = written(PROBLEM_INVALID_JSON, &details, SPAN(""));
 
-    assert_non_null(strstr(text, ",\"detail\":\"broken, found after 17 bytes\","));
+    assert_non_null(strstr(text, ",\"detail\":\"broken, found at offset 17\","));
     assert_non_null(strstr(text, ",\"offset\":17}\n"));
 }
 
