@@ -42,7 +42,7 @@ const struct setting CONFIG_SETTINGS[] = {
            "one success in n is logged; 0: none; failures always"),
 
     NUMBER("REQUEST_BUDGET_MS", request_budget_ms, "100", 10, 60000, "ms",
-           "a request's time from its first byte to its answer"),
+           "a request's time from its last byte to its answer"),
     NUMBER("QUEUE_WAIT_MAX_MS", queue_wait_max_ms, "25", 1, 60000, "ms",
            "longer predicted waits for the database are refused"),
 
@@ -72,6 +72,8 @@ const struct setting CONFIG_SETTINGS[] = {
     NUMBER("HTTP_CONN_MAX", http_conn_max, "8192", 1, 1000000, "connections", "open connections"),
     NUMBER("HTTP_ACTIVE_MAX", http_active_max, "2048", 1, 65536, "requests",
            "requests being read, handled or answered"),
+    NUMBER("HTTP_PEER_SHARE_MAX", http_peer_share_percent, "50", 1, 100, "%",
+           "of HTTP_CONN_MAX, what one address keeps while others ask (64 at least); 100: all"),
     NUMBER("HTTP_HEADER_BYTES_MAX", http_header_bytes_max, "8192", 512, 65536, "bytes",
            "request line and headers"),
     NUMBER("HTTP_HEADER_COUNT_MAX", http_header_count_max, "64", 1, 64, "", "header lines"),

@@ -58,6 +58,7 @@ struct config {
     uint32_t http_chunk_overhead_max;
     uint32_t http_header_timeout_ms, http_body_timeout_ms, http_idle_timeout_ms;
     uint32_t http_write_timeout_ms, http_linger_timeout_ms;
+    uint32_t http_peer_share_percent;
     uint32_t drain_delay_ms, drain_timeout_ms;
     bool seccomp;              /* the sandbox is entered */
     uint32_t secrets_watch_ms; /* 0: secret files are read again on SIGHUP only */

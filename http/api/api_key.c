@@ -33,16 +33,29 @@ void api_keys_set(struct api_keys *keys, struct span current, struct span previo
     *keys = next;
 }
 
-struct api_key *api_keys_find(struct api_keys *keys, struct span presented)
+/* Its index; keys->count: not a key of ours. */
+static uint32_t api_keys_index(const struct api_keys *keys, struct span presented)
 {
     const struct secret_digest digest = secret_hash(presented);
-    struct api_key *found = NULL;
+    uint32_t found = keys->count;
     /* Every entry is compared, also after a match: the time tells nothing about the keys. */
     for (uint32_t i = 0; i < keys->count; i++)
         if (secret_digest_equal(&keys->entries[i].digest, &digest))
-            found = &keys->entries[i];
-    if (found == NULL)
+            found = i;
+    return found;
+}
+
+bool api_keys_know(const struct api_keys *keys, struct span presented)
+{
+    return api_keys_index(keys, presented) < keys->count;
+}
+
+struct api_key *api_keys_find(struct api_keys *keys, struct span presented)
+{
+    const uint32_t index = api_keys_index(keys, presented);
+    if (index == keys->count)
         return NULL;
+    struct api_key *found = &keys->entries[index];
     found->used_total++;
     found->last_used_wall_us = clock_wall_us();
     return found;

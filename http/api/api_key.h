@@ -32,6 +32,8 @@ struct api_keys {
 /* Replaces the keys (start and SIGHUP). previous may be empty. Counters of an unchanged digest are
  * kept. */
 void api_keys_set(struct api_keys *keys, struct span current, struct span previous);
+/* A key of ours; the use is not counted. */
+bool api_keys_know(const struct api_keys *keys, struct span presented);
 /* NULL: not a key of ours. Counts the use. */
 struct api_key *api_keys_find(struct api_keys *keys, struct span presented);
 

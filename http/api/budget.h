@@ -1,5 +1,5 @@
 /*
- * budget: how long a request may take. REQUEST_BUDGET_MS from its first byte; the headers
+ * budget: how long a request may take. REQUEST_BUDGET_MS from its last byte; the headers
  * X-Request-Timeout-Ms, x-envoy-expected-rq-timeout-ms and grpc-timeout can only shorten it, the
  * smallest wins, a malformed one is ignored and counted.
  */

@@ -170,13 +170,21 @@ void ops_api_destroy(struct ops_api *ops)
     free(ops);
 }
 
+/* Of probes: who does not get one through restarts what is well. */
+static enum http_class ops_is_prompt(void *app, const struct http_request *request)
+{
+    (void)app;
+    (void)request;
+    return HTTP_CLASS_PROMPT;
+}
+
 uint32_t ops_api_routes(struct ops_api *ops, struct http_route *routes, uint32_t room)
 {
     const struct http_route ours[] = {
         {.path = "/health", .on_request = ops_on_health},
         {.path = "/info", .on_request = ops_on_info},
-        {.path = "/livez", .on_request = ops_on_livez},
-        {.path = "/readyz", .on_request = ops_on_readyz},
+        {.path = "/livez", .on_request = ops_on_livez, .classify = ops_is_prompt},
+        {.path = "/readyz", .on_request = ops_on_readyz, .classify = ops_is_prompt},
         {.path = "/metrics", .on_request = ops_on_metrics, .uncounted = true},
     };
     const uint32_t count = sizeof(ours) / sizeof(ours[0]);

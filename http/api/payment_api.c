@@ -53,7 +53,7 @@ static void payment_api_submit(struct payment_call *call, enum payment_form_inde
                              &api->stats.malformed_timeouts_total);
     call->form = &PAYMENT_FORMS[form];
     op->kind = call->form->op;
-    op->started_us = http_exchange_started_us(call->exchange);
+    op->started_us = http_exchange_received_us(call->exchange);
     op->due_us = op->started_us + budget_us;
     op->on_done = payment_call_done;
     access_note_of(call->exchange)->budget_ms = (uint32_t)(budget_us / CLOCK_US_PER_MS);
@@ -263,6 +263,13 @@ void payment_api_destroy(struct payment_api *api)
     free(api);
 }
 
+static enum http_class payment_api_classify(void *app, const struct http_request *request)
+{
+    const struct payment_api *api = app;
+    const struct span presented = http_request_header(request, SPAN("X-API-Key"), NULL);
+    return api_keys_know(api->keys, presented) ? HTTP_CLASS_RESERVED : HTTP_CLASS_COMMON;
+}
+
 uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, uint32_t room)
 {
     const struct http_route ours[] = {
@@ -283,6 +290,7 @@ uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, 
         routes[i] = ours[i];
         routes[i].app = api;
         routes[i].on_abandon = payment_api_on_abandon;
+        routes[i].classify = payment_api_classify;
     }
     return count;
 }

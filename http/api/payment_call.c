@@ -13,7 +13,7 @@ static struct payment_timing payment_call_timing(const struct payment_call *call
         .auth_us = call->auth_us,
         .queue_us = call->op.queue_us,
         .db_us = call->op.db_us,
-        .total_us = now_us - http_exchange_started_us(call->exchange),
+        .total_us = now_us - http_exchange_received_us(call->exchange),
     };
 }
 

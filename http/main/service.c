@@ -128,6 +128,7 @@ static enum err service_build_server(struct service *service)
                    .chunk_overhead_max = config->http_chunk_overhead_max},
         .conn_max = config->http_conn_max,
         .exchange_max = config->http_active_max,
+        .peer_share_percent = config->http_peer_share_percent,
         .head_timeout_ms = config->http_header_timeout_ms,
         .body_timeout_ms = config->http_body_timeout_ms,
         .idle_timeout_ms = config->http_idle_timeout_ms,

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINGER_READ_BYTES = 16 * 1024, CROWDED_READ_BYTES = 4096 };
+enum { LINGER_READ_BYTES = 16 * 1024 };
 
 const char *http_conn_state_name(enum http_conn_state state)
 {
@@ -23,6 +23,8 @@ const char *http_conn_state_name(enum http_conn_state state)
 void http_conn_set_state(struct http_conn *conn, enum http_conn_state next)
 {
     struct http_server *server = conn->server;
+    if (conn->exchange != NULL)
+        http_crowd_leave(conn->exchange);
     list_remove(&server->lists[conn->state], &conn->node);
     list_push_back(&server->lists[next], &conn->node);
     conn->state = (uint8_t)next;
@@ -44,7 +46,8 @@ void http_conn_close(struct http_conn *conn, enum http_close_reason reason)
 static bool ends_in_order(const struct http_conn *conn)
 {
     return conn->state != HTTP_CONN_LINGER && conn->close_reason != HTTP_CLOSE_RESET &&
-           conn->close_reason != HTTP_CLOSE_WRITE_TIMEOUT;
+           conn->close_reason != HTTP_CLOSE_WRITE_TIMEOUT &&
+           conn->close_reason != HTTP_CLOSE_SLOW_READER;
 }
 
 /* The one place where a transport is closed and a client's descriptor with it. */
@@ -61,6 +64,7 @@ static void drop_socket(struct http_conn *conn)
     log_debug("http_conn_closed", LOG_I64("fd", fd),
               LOG_TEXT("reason", http_close_reason_name(conn->close_reason)));
     close(fd);
+    http_peers_leave(&conn->server->peers, conn->peer_entry, &conn->peer_node);
     conn->server->stats.closed_total[conn->close_reason]++;
 }
 
@@ -153,63 +157,6 @@ void http_conn_linger(struct http_conn *conn, enum http_close_reason reason)
         discard_input(conn);
 }
 
-/* What is left of the ready-made 503. */
-static void send_crowded(struct http_conn *conn)
-{
-    const struct http_server *server = conn->server;
-    while (conn->bytes < server->crowded_len) {
-        size_t count = 0;
-        const enum transport_status status =
-            conn->listener->ops->write(conn->transport, conn->io.fd, server->crowded + conn->bytes,
-                                       server->crowded_len - conn->bytes, &count);
-        switch (status) {
-        case TRANSPORT_OK:
-            conn->bytes += (uint32_t)count;
-            continue;
-        case TRANSPORT_WANT_READ:
-        case TRANSPORT_WANT_WRITE:
-            if (conn->state != HTTP_CONN_WRITING)
-                http_conn_set_state(conn, HTTP_CONN_WRITING);
-            reactor_watch(server->reactor, &conn->io,
-                          status == TRANSPORT_WANT_READ ? REACTOR_READ : REACTOR_WRITE);
-            return;
-        case TRANSPORT_END:
-        case TRANSPORT_FAILED:
-            http_conn_close(conn, HTTP_CLOSE_RESET);
-            return;
-        }
-    }
-    http_conn_linger(conn, HTTP_CLOSE_CROWDED);
-}
-
-/* No exchange is free: a ready-made 503, as cheap as it can be. */
-void http_conn_refuse_crowded(struct http_conn *conn)
-{
-    struct http_server *server = conn->server;
-    const struct transport_ops *ops = conn->listener->ops;
-    char trash[CROWDED_READ_BYTES];
-    size_t count = 0;
-    switch (ops->read(conn->transport, conn->io.fd, trash, sizeof trash, &count)) {
-    case TRANSPORT_OK:
-        break;
-    case TRANSPORT_WANT_READ:
-        reactor_watch(server->reactor, &conn->io, REACTOR_READ);
-        return;
-    case TRANSPORT_WANT_WRITE:
-        reactor_watch(server->reactor, &conn->io, REACTOR_WRITE);
-        return;
-    case TRANSPORT_END:
-        http_conn_close(conn, HTTP_CLOSE_PEER);
-        return;
-    case TRANSPORT_FAILED:
-        http_conn_close(conn, HTTP_CLOSE_RESET);
-        return;
-    }
-    http_server_count_crowded(server, conn);
-    conn->bytes = 0;
-    send_crowded(conn);
-}
-
 /* ---- entries ---- */
 
 static void shake_hands(struct http_conn *conn)
@@ -257,7 +204,9 @@ static void on_ready(struct reactor_io *io, uint32_t events)
     case HTTP_CONN_IDLE:
     case HTTP_CONN_HEAD:
     case HTTP_CONN_BODY:
-        if (conn->exchange == NULL || !list_node_linked(&conn->exchange->node))
+        if (conn->exchange != NULL && list_node_linked(&conn->exchange->node))
+            reactor_watch(conn->server->reactor, io, 0); /* more than it may say for now */
+        else
             http_dialog_read(conn);
         break;
     case HTTP_CONN_HANDLING:
@@ -268,10 +217,7 @@ static void on_ready(struct reactor_io *io, uint32_t events)
             reactor_watch(conn->server->reactor, io, 0);
         break;
     case HTTP_CONN_WRITING:
-        if (conn->exchange == NULL)
-            send_crowded(conn);
-        else
-            http_dialog_write(conn);
+        http_dialog_write(conn);
         break;
     case HTTP_CONN_LINGER:
         discard_input(conn);
@@ -300,6 +246,7 @@ bool http_conn_open(struct http_server *server, const struct http_socket *socket
         http_server_give_slot(server, conn);
         return false;
     }
+    conn->peer_entry = http_peers_join(&server->peers, socket->peer_key, &conn->peer_node);
     server->stats.accepted_total++;
     log_debug("http_conn_accepted", LOG_I64("fd", conn->io.fd),
               LOG_TEXT("network.peer.address", conn->peer));
@@ -330,8 +277,7 @@ void http_conn_answered(struct http_conn *conn)
 
 void http_conn_expire(struct http_conn *conn)
 {
-    const struct http_refusal slow = {HTTP_ERROR_REQUEST_TIMEOUT,
-                                      "The request did not arrive in time."};
+    struct http_refusal slow = {HTTP_ERROR_REQUEST_TIMEOUT, "The request did not arrive in time."};
     switch ((enum http_conn_state)conn->state) {
     case HTTP_CONN_HANDSHAKE:
         http_conn_close(conn, HTTP_CLOSE_HANDSHAKE);
@@ -343,6 +289,8 @@ void http_conn_expire(struct http_conn *conn)
     case HTTP_CONN_BODY:
         conn->close_reason =
             conn->state == HTTP_CONN_HEAD ? HTTP_CLOSE_HEAD_TIMEOUT : HTTP_CLOSE_BODY_TIMEOUT;
+        if (list_node_linked(&conn->exchange->node)) /* here, but its turn did not come */
+            slow = HTTP_REFUSAL_CROWDED;
         http_dialog_refuse(conn, &slow);
         http_dialog_write(conn);
         break;

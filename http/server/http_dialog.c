@@ -3,14 +3,36 @@
 
 #include <string.h>
 
-/* Input that epoll cannot tell us about again goes on at the end of the turn. */
-static void go_on_later(struct http_conn *conn)
+/* ---- classes ---- */
+
+/* Of a request whose head is complete. */
+static enum http_class class_of(struct http_exchange *exchange)
 {
-    struct http_exchange *exchange = conn->exchange;
-    if (list_node_linked(&exchange->node))
-        return;
-    list_push_back(&conn->server->leftovers, &exchange->node);
-    reactor_wake(conn->server->reactor);
+    const struct http_request *request = &exchange->parser.request;
+    const struct http_route *route = exchange->route;
+    if (!exchange->begun)
+        route = http_router_match(http_exchange_router(exchange), request->path).route;
+    if (route == NULL || route->classify == NULL)
+        return HTTP_CLASS_COMMON;
+    return route->classify(route->app, request);
+}
+
+/* So much was done since the turn began that what can wait does. */
+static bool turn_is_over(const struct http_server *server)
+{
+    const uint64_t began_us = reactor_now_us(server->reactor);
+    return server->worked_us > began_us && server->worked_us - began_us >= HTTP_TURN_US;
+}
+
+/* A complete request, the `served`th of this wake-up: does it wait for another turn? */
+static bool waits_for_turn(struct http_exchange *exchange, unsigned served)
+{
+    if (served >= HTTP_REQUESTS_PER_WAKE)
+        return true;
+    if (exchange->had_turn || !turn_is_over(exchange->server))
+        return false;
+    const enum http_class class = class_of(exchange);
+    return class == HTTP_CLASS_COMMON || (class == HTTP_CLASS_PROMPT && served > 0);
 }
 
 /* ---- writing ---- */
@@ -27,6 +49,15 @@ static enum http_close_reason reason_after_last(const struct http_conn *conn)
         return HTTP_CLOSE_ASKED;
     return server->draining || server->closing_after_answers ? HTTP_CLOSE_DRAIN
                                                              : HTTP_CLOSE_REFUSED;
+}
+
+/* It waits for its client to read, in a place. */
+static void wait_for_reader(struct http_conn *conn)
+{
+    if (conn->state != HTTP_CONN_WRITING)
+        http_conn_set_state(conn, HTTP_CONN_WRITING);
+    if (!http_crowd_wait(conn->exchange))
+        http_conn_close(conn, HTTP_CLOSE_SLOW_READER);
 }
 
 /* The answer is with the kernel. True: there is more input here to go on with. */
@@ -61,6 +92,7 @@ static bool write_out(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
     struct reactor *reactor = conn->server->reactor;
+    const size_t sent_before = exchange->out_sent;
     while (exchange->out_sent < exchange->out_len) {
         size_t count = 0;
         const enum transport_status status = conn->listener->ops->write(
@@ -74,8 +106,9 @@ static bool write_out(struct http_conn *conn)
         case TRANSPORT_WANT_WRITE:
             reactor_watch(reactor, &conn->io,
                           status == TRANSPORT_WANT_READ ? REACTOR_READ : REACTOR_WRITE);
-            if (conn->state != HTTP_CONN_WRITING)
-                http_conn_set_state(conn, HTTP_CONN_WRITING);
+            if (exchange->out_sent > sent_before)
+                http_crowd_large_moved(exchange);
+            wait_for_reader(conn);
             return false;
         case TRANSPORT_END:
         case TRANSPORT_FAILED:
@@ -111,7 +144,10 @@ static bool handle(struct http_conn *conn)
     exchange->in_handler = true;
     switch (http_router_admit(http_exchange_router(exchange), route, request, &error)) {
     case HTTP_ADMIT_HANDLER:
-        route->on_request(route->app, exchange);
+        if (route->on_abandon != NULL && !http_crowd_leaves_one(conn->server))
+            http_exchange_refuse(exchange, HTTP_REFUSAL_CROWDED, false);
+        else
+            route->on_request(route->app, exchange);
         break;
     case HTTP_ADMIT_OPTIONS:
         answer_options(exchange);
@@ -149,37 +185,78 @@ void http_dialog_refuse(struct http_conn *conn, const struct http_refusal *refus
 {
     struct http_exchange *exchange = conn->exchange;
     if (list_node_linked(&exchange->node))
-        list_remove(&conn->server->leftovers, &exchange->node); /* nothing of it is served now */
+        list_remove(&conn->server->leftovers[exchange->left], &exchange->node); /* not served now */
     if (!exchange->begun)
         http_exchange_begin(exchange, false);
     http_exchange_refuse(exchange, *refusal, true);
 }
 
+/* No place is free for it to wait in. */
+static void refuse_to_wait(struct http_conn *conn)
+{
+    http_dialog_refuse(conn, &HTTP_REFUSAL_CROWDED);
+    (void)write_out(conn);
+}
+
+/* Input that epoll cannot tell us about again goes on at the end of a turn. */
+static void go_on_later(struct http_conn *conn, enum http_class class)
+{
+    struct http_server *server = conn->server;
+    struct http_exchange *exchange = conn->exchange;
+    if (list_node_linked(&exchange->node))
+        return;
+    http_crowd_leave(exchange);
+    if (class != HTTP_CLASS_RESERVED && !http_crowd_has_place(server)) {
+        refuse_to_wait(conn);
+        return;
+    }
+    if (conn->state == HTTP_CONN_IDLE)
+        http_conn_set_state(conn, HTTP_CONN_HEAD);
+    exchange->had_turn = true;
+    exchange->left = class == HTTP_CLASS_RESERVED ? HTTP_LEFT_RESERVED : HTTP_LEFT_COMMON;
+    list_push_back(&server->leftovers[exchange->left], &exchange->node);
+    reactor_wake(server->reactor);
+}
+
 /* ---- reading ---- */
+
+/* Part of a request is here. Only the body of a known caller's waits outside of the places. */
+static void wait_for_more(struct http_conn *conn, enum http_conn_state next)
+{
+    if (conn->state != next)
+        http_conn_set_state(conn, next);
+    reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
+    if (next == HTTP_CONN_BODY && class_of(conn->exchange) == HTTP_CLASS_RESERVED &&
+        http_crowd_leaves_one(conn->server))
+        return;
+    if (!http_crowd_wait(conn->exchange))
+        refuse_to_wait(conn);
+}
 
 /* More bytes are needed: the state says for what, and so which deadline runs. */
 static void wait_for_input(struct http_conn *conn)
 {
     struct http_exchange *exchange = conn->exchange;
-    enum http_conn_state next = HTTP_CONN_BODY;
+    const enum http_conn_state part =
+        http_parser_in_head(&exchange->parser) ? HTTP_CONN_HEAD : HTTP_CONN_BODY;
     if (http_conn_has_hidden_input(conn)) {
-        next = http_parser_in_head(&exchange->parser) ? HTTP_CONN_HEAD : HTTP_CONN_BODY;
-        go_on_later(conn);
-    } else if (!http_parser_started(&exchange->parser)) {
-        next = HTTP_CONN_IDLE;
+        if (conn->state != part)
+            http_conn_set_state(conn, part);
+        go_on_later(conn, HTTP_CLASS_COMMON);
+    } else if (http_parser_started(&exchange->parser)) {
+        wait_for_more(conn, part);
+    } else {
         http_exchange_return(exchange);
-    } else if (http_parser_in_head(&exchange->parser)) {
-        next = HTTP_CONN_HEAD;
+        if (conn->state != HTTP_CONN_IDLE)
+            http_conn_set_state(conn, HTTP_CONN_IDLE);
+        reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
     }
-    if (conn->state != next)
-        http_conn_set_state(conn, next);
-    reactor_watch(conn->server->reactor, &conn->io, REACTOR_READ);
 }
 
 static void advance(struct http_conn *conn, size_t count)
 {
     struct http_exchange *exchange = conn->exchange;
-    for (unsigned requests = 0; requests < HTTP_REQUESTS_PER_WAKE; requests++) {
+    for (unsigned served = 0;; served++) {
         switch (http_parser_feed(&exchange->parser, count)) {
         case HTTP_PARSE_MORE:
             wait_for_input(conn);
@@ -188,6 +265,11 @@ static void advance(struct http_conn *conn, size_t count)
             answer_expectation(conn);
             break;
         case HTTP_PARSE_REQUEST:
+            http_exchange_complete(exchange);
+            if (waits_for_turn(exchange, served)) {
+                go_on_later(conn, class_of(exchange));
+                return;
+            }
             if (!handle(conn))
                 return;
             break;
@@ -199,7 +281,6 @@ static void advance(struct http_conn *conn, size_t count)
         if (!write_out(conn))
             return;
     }
-    go_on_later(conn);
 }
 
 void http_dialog_write(struct http_conn *conn)
@@ -210,8 +291,9 @@ void http_dialog_write(struct http_conn *conn)
 
 void http_dialog_write_later(struct http_conn *conn)
 {
+    /* What comes behind a request that the application took on is its caller's, too. */
     if (write_out(conn))
-        go_on_later(conn);
+        go_on_later(conn, HTTP_CLASS_RESERVED);
 }
 
 void http_dialog_resume(struct http_conn *conn)
@@ -222,31 +304,10 @@ void http_dialog_resume(struct http_conn *conn)
         advance(conn, 0);
 }
 
-/* When none is free, the one of a client that has been sending one request for long. */
-static bool borrow_exchange(struct http_conn *conn)
-{
-    struct http_server *server = conn->server;
-    if (http_exchange_borrow(server, conn) != NULL)
-        return true;
-    const enum http_conn_state slow[] = {HTTP_CONN_HEAD, HTTP_CONN_BODY};
-    for (unsigned i = 0; i < 2; i++) {
-        struct list_node *node = list_first(&server->lists[slow[i]]);
-        if (node == NULL)
-            continue;
-        struct http_conn *oldest = container_of(node, struct http_conn, node);
-        if (reactor_now_us(server->reactor) - oldest->since_us < HTTP_EVICT_AFTER_US)
-            continue;
-        http_conn_close(oldest, HTTP_CLOSE_CROWDED);
-        http_conn_settle(oldest);
-        return http_exchange_borrow(server, conn) != NULL;
-    }
-    return false;
-}
-
 void http_dialog_read(struct http_conn *conn)
 {
-    if (conn->exchange == NULL && !borrow_exchange(conn)) {
-        http_conn_refuse_crowded(conn);
+    if (conn->exchange == NULL && !http_crowd_borrow(conn)) {
+        http_crowd_refuse(conn);
         return;
     }
     struct http_exchange *exchange = conn->exchange;

@@ -47,7 +47,7 @@ struct http_exchange *http_exchange_borrow(struct http_server *server, struct ht
     CHECK(exchange->conn == NULL);
     CHECK(!exchange->begun);
     exchange->conn = conn;
-    exchange->started_us = reactor_now_us(server->reactor);
+    exchange->received_us = reactor_now_us(server->reactor);
     conn->exchange = exchange;
     return exchange;
 }
@@ -58,7 +58,7 @@ static void drop_large(struct http_exchange *exchange)
         return;
     free(exchange->out);
     exchange->out = exchange->answer;
-    exchange->server->large_answers--;
+    list_remove(&exchange->server->large, &exchange->large);
 }
 
 /* Everything a request leaves behind but its input. */
@@ -72,6 +72,8 @@ static void forget_request(struct http_exchange *exchange)
     exchange->endpoint = HTTP_ENDPOINT_OTHER;
     exchange->status = 0;
     exchange->begun = false;
+    exchange->complete = false;
+    exchange->had_turn = false;
     exchange->answered = false;
     exchange->interim = false;
     exchange->last = false;
@@ -84,7 +86,8 @@ void http_exchange_return(struct http_exchange *exchange)
     CHECK(!exchange->in_handler);
     forget_request(exchange);
     if (list_node_linked(&exchange->node))
-        list_remove(&server->leftovers, &exchange->node);
+        list_remove(&server->leftovers[exchange->left], &exchange->node);
+    http_crowd_leave(exchange);
     /* Nothing of one client's bytes may be seen by the next. */
     if (http_parser_started(&exchange->parser) || exchange->parser.filled > 0)
         start_parser(exchange);
@@ -93,10 +96,18 @@ void http_exchange_return(struct http_exchange *exchange)
     list_push_front(&server->free_exchanges, &exchange->node);
 }
 
+void http_exchange_complete(struct http_exchange *exchange)
+{
+    if (exchange->complete)
+        return;
+    exchange->complete = true;
+    exchange->received_us = reactor_now_us(exchange->server->reactor);
+}
+
 void http_exchange_next(struct http_exchange *exchange)
 {
     forget_request(exchange);
-    exchange->started_us = reactor_now_us(exchange->server->reactor);
+    exchange->received_us = reactor_now_us(exchange->server->reactor);
     http_parser_next(&exchange->parser);
 }
 
@@ -139,21 +150,27 @@ static bool parse_traceparent(struct span text, struct span *trace_id)
     return is_lower_hex(flags, &zero);
 }
 
+void http_exchange_make_id(char id[HTTP_REQUEST_ID_LEN + 1])
+{
+    uint8_t random[HTTP_REQUEST_ID_LEN / 2];
+    struct buf out;
+    secret_random(random, sizeof random);
+    buf_init(&out, id, HTTP_REQUEST_ID_LEN);
+    buf_add_hex(&out, random, sizeof random);
+    id[HTTP_REQUEST_ID_LEN] = '\0';
+}
+
 static void set_trace_id(struct http_exchange *exchange)
 {
     uint32_t count = 0;
     struct span trace_id;
     const struct span traceparent =
         http_request_header(&exchange->parser.request, SPAN("traceparent"), &count);
-    struct buf id;
-    buf_init(&id, exchange->trace_id, HTTP_REQUEST_ID_LEN);
-    if (count == 1 && parse_traceparent(traceparent, &trace_id)) {
-        buf_add(&id, trace_id);
-    } else {
-        uint8_t random[HTTP_REQUEST_ID_LEN / 2];
-        secret_random(random, sizeof random);
-        buf_add_hex(&id, random, sizeof random);
+    if (count != 1 || !parse_traceparent(traceparent, &trace_id)) {
+        http_exchange_make_id(exchange->trace_id);
+        return;
     }
+    memcpy(exchange->trace_id, trace_id.ptr, HTTP_REQUEST_ID_LEN);
     exchange->trace_id[HTTP_REQUEST_ID_LEN] = '\0';
 }
 
@@ -199,31 +216,19 @@ void http_exchange_begin(struct http_exchange *exchange, bool has_request)
 
 /* ---- the answer ---- */
 
-static struct span cached_date(struct http_server *server)
-{
-    const uint64_t now_us = reactor_now_us(server->reactor);
-    if (server->date_us == 0 || now_us - server->date_us >= CLOCK_US_PER_S) {
-        struct buf date;
-        buf_init(&date, server->date, sizeof server->date);
-        clock_add_http_date(&date, clock_wall_us());
-        server->date_us = now_us;
-    }
-    return (struct span){.ptr = server->date, .len = sizeof server->date};
-}
-
 /* Room for an answer of that size at exchange->out; false: none to be had. */
 static bool make_room(struct http_exchange *exchange, size_t size)
 {
     struct http_server *server = exchange->server;
     if (size <= HTTP_ANSWER_BYTES)
         return true;
-    if (size > HTTP_LARGE_ANSWER_BYTES_MAX || server->large_answers == HTTP_LARGE_ANSWERS_MAX)
+    if (size > HTTP_LARGE_ANSWER_BYTES_MAX || !http_crowd_has_large(server))
         return false;
     char *large = malloc(size);
     if (large == NULL)
         return false;
     exchange->out = large;
-    server->large_answers++;
+    list_push_back(&server->large, &exchange->large);
     return true;
 }
 
@@ -255,7 +260,7 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     buf_init(&out, exchange->out, size > HTTP_ANSWER_BYTES ? size : HTTP_ANSWER_BYTES);
     http_answer_add_head(&out, &(struct http_answer_head){
                                    .response = response,
-                                   .date = cached_date(server),
+                                   .date = http_server_date(server),
                                    .request_id = {exchange->request_id, exchange->request_id_len},
                                    .connection = connection_word(exchange),
                                });
@@ -265,7 +270,8 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     exchange->out_sent = 0;
     exchange->body_len = body_len;
     exchange->status = response->status;
-    exchange->duration_us = clock_mono_us() - exchange->started_us;
+    server->worked_us = clock_mono_us();
+    exchange->duration_us = server->worked_us - exchange->received_us;
     exchange->answered = true;
 }
 
@@ -334,7 +340,7 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
             server->stats.refused_total[exchange->status]++;
     } else {
         exchange->status = HTTP_STATUS_CLIENT_GONE;
-        exchange->duration_us = clock_mono_us() - exchange->started_us;
+        exchange->duration_us = clock_mono_us() - exchange->received_us;
     }
     if (server->config.on_finished == NULL)
         return;
@@ -356,8 +362,9 @@ void http_exchange_finish(struct http_exchange *exchange, bool dropped)
         });
 }
 
-void http_server_count_crowded(struct http_server *server, const struct http_conn *conn)
+void http_server_count_crowded(const struct http_conn *conn, const struct http_crowded *said)
 {
+    struct http_server *server = conn->server;
     const uint16_t status = http_error_kind(HTTP_ERROR_OVERLOADED)->status;
     http_counts_add(&server->counts, &(struct http_counted){.endpoint = HTTP_ENDPOINT_OTHER,
                                                             .method = HTTP_OTHER,
@@ -369,9 +376,10 @@ void http_server_count_crowded(struct http_server *server, const struct http_con
                                        .endpoint = "other",
                                        .method = HTTP_OTHER,
                                        .status = status,
-                                       .response_body_bytes = server->crowded_body_len,
+                                       .response_body_bytes = said->body_bytes,
                                        .note = server->crowded_note,
-                                       .request_id = HTTP_NO_REQUEST_ID,
+                                       .request_id = said->request_id,
+                                       .trace_id = said->request_id,
                                        .peer = conn->peer,
                                    });
 }
@@ -393,9 +401,9 @@ struct span http_exchange_param(const struct http_exchange *exchange)
     return exchange->param;
 }
 
-uint64_t http_exchange_started_us(const struct http_exchange *exchange)
+uint64_t http_exchange_received_us(const struct http_exchange *exchange)
 {
-    return exchange->started_us;
+    return exchange->received_us;
 }
 
 const char *http_exchange_request_id(const struct http_exchange *exchange)

@@ -84,7 +84,14 @@ static bool accept_one(struct http_listener *listener)
             return true;
         }
     }
-    struct http_socket socket = {.fd = fd, .listener = listener};
+    struct http_socket socket = {
+        .fd = fd, .peer_key = http_peer_key(&address.any), .listener = listener};
+    if (!http_crowd_make_slot(server, socket.peer_key)) {
+        close(fd);
+        server->stats.accepted_total++;
+        server->stats.closed_total[HTTP_CLOSE_PEER_SHARE]++;
+        return true;
+    }
     write_peer(&address, socket.peer);
     if (!http_conn_open(server, &socket)) {
         close(fd);
@@ -99,7 +106,7 @@ static void on_acceptable(struct reactor_io *io, uint32_t events)
     (void)events;
     struct http_listener *listener = container_of(io, struct http_listener, io);
     for (unsigned i = 0; i < HTTP_ACCEPTS_PER_WAKE; i++) {
-        if (!http_server_has_slot(listener->server)) {
+        if (!http_crowd_may_accept(listener->server)) {
             http_listener_pause(listener->server, 0);
             return;
         }
@@ -126,16 +133,18 @@ static bool parse_address(const char *text, uint16_t port, union address *addres
     return false;
 }
 
-/* -1: errno tells. TCP_NODELAY is inherited by what is accepted, which saves a call for each. */
+/* -1: errno tells. The options are inherited by what is accepted, which saves calls for each. The
+ * send buffer is bounded: the kernel's own limit is megabytes for each client that never reads. */
 static int open_socket(const union address *address, socklen_t len)
 {
-    const int on = 1;
+    const int on = 1, send_bytes = HTTP_SEND_BUFFER_BYTES;
     const int fd =
         socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd == -1)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == -1 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == -1 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes) == -1 ||
         bind(fd, &address->any, len) == -1 || listen(fd, HTTP_BACKLOG) == -1) {
         const int error = errno;
         close(fd);
@@ -201,7 +210,7 @@ static void close_listener(struct http_server *server, struct http_listener *lis
 {
     /* A client in the backlog believes it is connected: it is served, not cut. */
     for (unsigned taken = 0; taken < HTTP_BACKLOG; taken++) {
-        if (server->accept_paused || !http_server_has_slot(server) || !accept_one(listener))
+        if (server->accept_paused || !http_crowd_may_accept(server) || !accept_one(listener))
             break;
     }
     const int fd = listener->io.fd;

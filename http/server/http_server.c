@@ -18,6 +18,8 @@ const char *http_close_reason_name(enum http_close_reason reason)
         [HTTP_CLOSE_WRITE_TIMEOUT] = "write_timeout",
         [HTTP_CLOSE_HANDSHAKE] = "handshake",
         [HTTP_CLOSE_CROWDED] = "crowded",
+        [HTTP_CLOSE_SLOW_READER] = "slow_reader",
+        [HTTP_CLOSE_PEER_SHARE] = "peer_share",
         [HTTP_CLOSE_DRAIN] = "drain",
     };
     return NAMES[reason];
@@ -78,15 +80,6 @@ static void expire_state(struct http_server *server, enum http_conn_state state)
         http_conn_expire(conn);
 }
 
-/* One that has been idle for long; NULL: there is none. */
-static struct http_conn *evictable(const struct http_server *server)
-{
-    struct http_conn *conn = first_in(server, HTTP_CONN_IDLE);
-    if (conn == NULL || reactor_now_us(server->reactor) - conn->since_us < HTTP_EVICT_AFTER_US)
-        return NULL;
-    return conn;
-}
-
 void http_server_arm_sweep(struct http_server *server)
 {
     if (!reactor_timer_is_set(&server->sweep))
@@ -99,24 +92,38 @@ static void on_sweep(struct reactor_timer *timer)
     struct http_server *server = container_of(timer, struct http_server, sweep);
     for (unsigned state = 0; state < HTTP_CONN_STATES; state++)
         expire_state(server, (enum http_conn_state)state);
-    if (server->accept_paused && http_server_has_slot(server) &&
+    if (server->accept_paused && http_crowd_may_accept(server) &&
         reactor_now_us(server->reactor) >= server->accept_retry_us)
         http_listener_resume(server);
     if (!http_server_quiet(server) || server->accept_paused)
         http_server_arm_sweep(server);
 }
 
-/* ---- work left over by HTTP_REQUESTS_PER_WAKE ---- */
+/* ---- work left over by HTTP_REQUESTS_PER_WAKE and HTTP_TURN_US ---- */
+
+/* At least one of them, then until the turn has taken its time. */
+static void serve_leftovers(struct http_server *server, struct list *leftovers)
+{
+    const uint64_t began_us = reactor_now_us(server->reactor);
+    /* Only what is there now: a connection that leaves more behind has its turn in the next one. */
+    for (uint32_t left = leftovers->count; left > 0; left--) {
+        struct list_node *node = list_pop_front(leftovers);
+        if (node == NULL)
+            return;
+        http_conn_resume(container_of(node, struct http_exchange, node)->conn);
+        if (clock_mono_us() - began_us >= HTTP_TURN_US)
+            return;
+    }
+}
 
 static void on_turn_end(struct reactor_hook *hook)
 {
     struct http_server *server = container_of(hook, struct http_server, turn_end);
-    /* Only what is there now: a connection that leaves more behind has its turn in the next one. */
-    for (uint32_t left = server->leftovers.count; left > 0; left--) {
-        struct list_node *node = list_pop_front(&server->leftovers);
-        if (node == NULL)
-            break;
-        http_conn_resume(container_of(node, struct http_exchange, node)->conn);
+    for (unsigned list = 0; list < HTTP_LEFT_LISTS; list++)
+        serve_leftovers(server, &server->leftovers[list]);
+    for (unsigned list = 0; list < HTTP_LEFT_LISTS; list++) {
+        if (server->leftovers[list].count > 0)
+            reactor_wake(server->reactor);
     }
 }
 
@@ -133,34 +140,16 @@ struct span http_server_format_error(const struct http_server *server,
     return content_type;
 }
 
-/* Made once: when it is needed there is no exchange to make it in. */
-static void prepare_crowded(struct http_server *server)
+struct span http_server_date(struct http_server *server)
 {
-    const struct http_error_report report = {
-        .refusal = {HTTP_ERROR_OVERLOADED, "Too many requests are being served."},
-        .path = SPAN(""),
-        .trace_id = HTTP_NO_REQUEST_ID,
-    };
-    char storage[sizeof server->crowded];
-    struct buf body, out;
-    buf_init(&body, storage, sizeof storage);
-    const struct span type = http_server_format_error(server, &report, &body, server->crowded_note);
-    buf_init(&out, server->crowded, sizeof server->crowded);
-    buf_add(&out, SPAN("HTTP/1.1 503 Service Unavailable\r\n"));
-    if (type.len > 0) {
-        buf_add(&out, SPAN("Content-Type: "));
-        buf_add(&out, type);
-        buf_add(&out, SPAN("\r\n"));
+    const uint64_t now_us = reactor_now_us(server->reactor);
+    if (server->date_us == 0 || now_us - server->date_us >= CLOCK_US_PER_S) {
+        struct buf date;
+        buf_init(&date, server->date, sizeof server->date);
+        clock_add_http_date(&date, clock_wall_us());
+        server->date_us = now_us;
     }
-    buf_add(&out, SPAN("Content-Length: "));
-    buf_add_u64(&out, body.len);
-    buf_add(&out, SPAN("\r\nConnection: close\r\n"));
-    buf_add_text(&out, http_error_kind(HTTP_ERROR_OVERLOADED)->headers);
-    buf_add(&out, SPAN("\r\n"));
-    buf_add(&out, buf_span(&body));
-    CHECK(!out.overflow);
-    server->crowded_len = out.len;
-    server->crowded_body_len = body.len;
+    return (struct span){.ptr = server->date, .len = sizeof server->date};
 }
 
 /* False: no memory. */
@@ -170,7 +159,9 @@ static bool allocate(struct http_server *server)
     server->exchanges = pages_map(exchanges_bytes(server));
     server->crowded_note = calloc(1, server->note_stride);
     return server->conns != NULL && server->exchanges != NULL && server->crowded_note != NULL &&
-           http_counts_init(&server->counts);
+           http_counts_init(&server->counts) &&
+           http_peers_init(&server->peers, server->config.conn_max,
+                           server->config.peer_share_percent);
 }
 
 static void release(struct http_server *server)
@@ -178,6 +169,7 @@ static void release(struct http_server *server)
     pages_unmap(server->conns, conns_bytes(server));
     pages_unmap(server->exchanges, exchanges_bytes(server));
     http_counts_free(&server->counts);
+    http_peers_free(&server->peers);
     free(server->crowded_note);
     free(server);
 }
@@ -213,10 +205,13 @@ enum err http_server_create(struct http_server **server, struct reactor *reactor
     for (unsigned state = 0; state < HTTP_CONN_STATES; state++)
         list_init(&made->lists[state]);
     list_init(&made->free_exchanges);
-    list_init(&made->leftovers);
+    for (unsigned list = 0; list < HTTP_LEFT_LISTS; list++)
+        list_init(&made->leftovers[list]);
+    list_init(&made->waiting);
+    list_init(&made->large);
+    made->common_max = config->exchange_max - config->exchange_max / HTTP_RESERVED_PART;
     made->sweep.on_due = on_sweep;
     made->turn_end.on_turn_end = on_turn_end;
-    prepare_crowded(made);
     reactor_hook_add(reactor, &made->turn_end);
     *server = made;
     return ERR_OK;
@@ -243,16 +238,10 @@ enum err http_server_adopt(struct http_server *server, uint32_t listener, int fd
 {
     CHECK(listener < server->listener_count);
     const struct http_socket socket = {.fd = fd, .listener = &server->listeners[listener]};
-    return http_conn_open(server, &socket) ? ERR_OK : ERR_FULL;
+    return http_crowd_make_slot(server, 0) && http_conn_open(server, &socket) ? ERR_OK : ERR_FULL;
 }
 
 /* ---- slots ---- */
-
-bool http_server_has_slot(const struct http_server *server)
-{
-    return server->lists[HTTP_CONN_FREE].count > 0 ||
-           server->conns_touched < server->config.conn_max || evictable(server) != NULL;
-}
 
 struct http_conn *http_server_take_slot(struct http_server *server)
 {
@@ -262,16 +251,8 @@ struct http_conn *http_server_take_slot(struct http_server *server)
         conn->server = server;
         list_push_back(&server->lists[HTTP_CONN_FREE], &conn->node);
     }
-    if (conn == NULL) {
-        struct http_conn *idle = evictable(server);
-        if (idle == NULL)
-            return NULL;
-        http_conn_close(idle, HTTP_CLOSE_CROWDED);
-        http_conn_settle(idle);
-        conn = first_in(server, HTTP_CONN_FREE);
-        CHECK(conn != NULL);
-    }
-    http_server_arm_sweep(server);
+    if (conn != NULL)
+        http_server_arm_sweep(server);
     return conn;
 }
 

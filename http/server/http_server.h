@@ -7,9 +7,11 @@
  * A connection slot is small (an idle keep-alive connection costs it and nothing else). When bytes
  * arrive it borrows an *exchange* (parser, buffers, the request, the answer) and gives it back
  * when the connection is idle again; a handler sees exchanges only. Promises: answers in order,
- * one request of a connection at a time, at most HTTP_REQUESTS_PER_WAKE per wake-up; every limit
- * has a status, every refusal a counter, every close a reason. All memory but large answers comes
- * from start-up.
+ * one request of a connection at a time, at most HTTP_REQUESTS_PER_WAKE per wake-up and for about
+ * HTTP_TURN_US per turn; every limit has a status, every refusal a counter, every close a reason.
+ * Who waits for its client (HEAD, BODY, WRITING) gives way to others, longest first; a request
+ * whose caller is known (HTTP_CLASS_RESERVED) has exchanges that nobody else can take. All memory
+ * but large answers comes from start-up.
  *
  *   FREE -> HANDSHAKE -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE, or HEAD of the next
  *                                                   |           |-> BODY (after 100 Continue)
@@ -18,7 +20,7 @@
  *
  * Nothing is waited for that is there: a whole request goes from IDLE to HANDLING, an answer that
  * the kernel takes at once never is WRITING. A refusal skips HANDLING. A client that leaves, or is
- * too slow to be told, goes to FREE from wherever it is.
+ * too slow to be told, goes to FREE from wherever it is; so does one that gives way.
  */
 #ifndef HTTP_SERVER_HTTP_SERVER_H
 #define HTTP_SERVER_HTTP_SERVER_H
@@ -75,7 +77,9 @@ enum http_close_reason {
     HTTP_CLOSE_BODY_TIMEOUT,
     HTTP_CLOSE_WRITE_TIMEOUT,
     HTTP_CLOSE_HANDSHAKE,
-    HTTP_CLOSE_CROWDED, /* no connection slot, exchange or descriptor */
+    HTTP_CLOSE_CROWDED,     /* no connection slot, exchange or descriptor */
+    HTTP_CLOSE_SLOW_READER, /* did not take its answer while others needed its place */
+    HTTP_CLOSE_PEER_SHARE,  /* its address held more than its share while others asked */
     HTTP_CLOSE_DRAIN,
 };
 enum { HTTP_CLOSE_REASONS = HTTP_CLOSE_DRAIN + 1 };
@@ -90,6 +94,19 @@ typedef void http_handler_fn(void *app, struct http_exchange *exchange);
  * free at once. False: http_respond() will still come; its answer is dropped and counted. */
 typedef bool http_abandon_fn(void *app, struct http_exchange *exchange);
 
+/* What a request may take while not everybody can be served; http_route.classify tells. */
+enum http_class {
+    HTTP_CLASS_COMMON, /* anybody's */
+    /* Anybody's, but urgent and served at once (a probe): it does not wait for the next turn. Where
+     * its client makes it wait, it is like any other. */
+    HTTP_CLASS_PROMPT,
+    /* Its caller is known: it does not wait for the next turn, and what has to wait of it does so
+     * in exchanges that nobody else can take. */
+    HTTP_CLASS_RESERVED,
+};
+/* Asked rarely and more than once, when the head is complete; changes nothing. */
+typedef enum http_class http_class_fn(void *app, const struct http_request *request);
+
 /* path: literal segments and at most one "{id}" segment. The template is also the metric label. */
 struct http_route {
     const char *path;
@@ -99,6 +116,7 @@ struct http_route {
     void *app;
     http_handler_fn *on_request;
     http_abandon_fn *on_abandon; /* NULL: always answers inside on_request */
+    http_class_fn *classify;     /* NULL: HTTP_CLASS_COMMON */
 };
 
 /* What happened, after the last byte was handed to the kernel or the connection was lost. */
@@ -107,7 +125,8 @@ struct http_finished {
     const char *endpoint;               /* route template or "other" */
     enum http_method method;
     uint16_t status;
-    uint64_t duration_us; /* first byte in to answer staged */
+    /* Request complete to answer staged; of a request that never was, from its first byte. */
+    uint64_t duration_us;
     size_t request_body_bytes, response_body_bytes;
     const void *note; /* note_bytes of the application */
     const char
@@ -123,6 +142,9 @@ struct http_server_config {
     struct http_limits limits;
     uint32_t conn_max;     /* slots */
     uint32_t exchange_max; /* requests being read, handled or answered at one time */
+    /* Of conn_max, what one address may hold while others ask (HTTP_PEER_FLOOR at least); from 100
+     * on there is no limit. */
+    uint32_t peer_share_percent;
     uint32_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms, linger_timeout_ms;
     uint32_t note_bytes;           /* the application's own of each exchange; zeroed per request */
     http_error_fn *format_error;   /* NULL: errors have no body */
@@ -192,8 +214,8 @@ const struct http_request *http_exchange_request(const struct http_exchange *exc
 uint32_t http_exchange_index(const struct http_exchange *exchange);
 /* The "{id}" segment; empty when the route has none. */
 struct span http_exchange_param(const struct http_exchange *exchange);
-/* Monotonic time of the request's first byte: the budget counts from here. */
-uint64_t http_exchange_started_us(const struct http_exchange *exchange);
+/* Monotonic time of the request's last byte: the budget counts from here. */
+uint64_t http_exchange_received_us(const struct http_exchange *exchange);
 /* HTTP_REQUEST_ID_LEN hex digits: trace id of a valid traceparent (W3C Trace Context), else a new
  * one. */
 const char *http_exchange_trace_id(const struct http_exchange *exchange);

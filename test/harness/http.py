@@ -57,8 +57,10 @@ def request_bytes(method, target, headers=None, body=None, version="HTTP/1.1"):
 
 
 class Connection:
-    def __init__(self, port, limit=10.0):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds(limit))
+    def __init__(self, port, limit=10.0, source="127.0.0.1"):
+        self.socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=seconds(limit), source_address=(source, 0)
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.limit = limit

@@ -38,7 +38,7 @@ struct span http_exchange_param(const struct http_exchange *exchange)
 {
     return exchange->param;
 }
-uint64_t http_exchange_started_us(const struct http_exchange *exchange)
+uint64_t http_exchange_received_us(const struct http_exchange *exchange)
 {
     (void)exchange;
     return 1000000;

@@ -29,6 +29,7 @@ static void answer(struct http_exchange *exchange)
     const struct http_request *request = http_exchange_request(exchange);
     const struct span param = http_exchange_param(exchange);
     struct note *note = http_exchange_note(exchange);
+    now_us += app.takes_us;
     assert_int_equal(note->handled, 0); /* zeroed for each request */
     note->handled++;
     int len = snprintf(body, sizeof body, "%s %.*s [%.*s] %.*s", http_method_name(request->method),
@@ -63,6 +64,20 @@ static bool on_abandon(void *owner, struct http_exchange *exchange)
     assert_ptr_equal(exchange, app.later[0]);
     app.abandoned++;
     return app.forgets;
+}
+
+static enum http_class classify_later(void *owner, const struct http_request *request)
+{
+    assert_ptr_equal(owner, &app);
+    return http_request_header(request, SPAN("X-Key"), NULL).ptr == NULL ? HTTP_CLASS_COMMON
+                                                                         : HTTP_CLASS_RESERVED;
+}
+
+static enum http_class classify_item(void *owner, const struct http_request *request)
+{
+    assert_ptr_equal(owner, &app);
+    assert_int_equal(request->method, HTTP_GET);
+    return HTTP_CLASS_PROMPT;
 }
 
 void answer_later(unsigned index)
@@ -115,8 +130,13 @@ const struct http_route ROUTES[ROUTE_COUNT] = {
      .methods = M(GET) | M(POST),
      .app = &app,
      .on_request = on_later,
-     .on_abandon = on_abandon},
-    {.path = "/item/{id}", .methods = M(GET), .app = &app, .on_request = on_now},
+     .on_abandon = on_abandon,
+     .classify = classify_later},
+    {.path = "/item/{id}",
+     .methods = M(GET),
+     .app = &app,
+     .on_request = on_now,
+     .classify = classify_item},
     {.path = "/item/{id}/void",
      .methods = M(POST),
      .body_optional = true,
@@ -133,6 +153,7 @@ const struct http_server_config CONFIG = {
                .chunk_overhead_max = 512},
     .conn_max = CONN_MAX,
     .exchange_max = EXCHANGE_MAX,
+    .peer_share_percent = 50,
     .head_timeout_ms = HEAD_MS,
     .body_timeout_ms = BODY_MS,
     .idle_timeout_ms = IDLE_MS,
@@ -214,11 +235,18 @@ struct client client_of(int fd)
 
 struct client dial(void)
 {
+    return dial_from(INADDR_LOOPBACK);
+}
+
+struct client dial_from(uint32_t source)
+{
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
     const struct sockaddr_in address = {.sin_family = AF_INET,
                                         .sin_port = htons(http_server_port(server, 0)),
                                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_not_equal(fd, -1);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
     return client_of(fd);
 }

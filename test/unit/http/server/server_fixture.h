@@ -49,16 +49,18 @@ extern struct app {
     struct http_exchange *later[LATER_MAX];
     unsigned later_count, abandoned, finished, dropped;
     bool forgets;
-    size_t large;    /* bytes of an answer; 0: what is said */
-    uint16_t status; /* of an answer; 0: 200 */
-    char log[4096];  /* "GET /x 200;" for each finished answer */
+    size_t large;      /* bytes of an answer; 0: what is said */
+    uint64_t takes_us; /* time that making one answer takes */
+    uint16_t status;   /* of an answer; 0: 200 */
+    char log[4096];    /* "GET /x 200;" for each finished answer */
     struct note last_note;
     bool last_had_request;
     char last_peer[64];
     char last_request_id[HTTP_REQUEST_ID_MAX + 1], last_trace_id[HTTP_REQUEST_ID_LEN + 1];
 } app;
 
-/* /now /later /item/{id} /item/{id}/void /metrics */
+/* /now /later /item/{id} /item/{id}/void /metrics. Of /later a request with an "X-Key" is a known
+ * caller's; /item/{id} is prompt. */
 enum { ROUTE_COUNT = 5 };
 extern const struct http_route ROUTES[ROUTE_COUNT];
 
@@ -95,6 +97,8 @@ struct client {
 
 struct client client_of(int fd);
 struct client dial(void);
+/* From this address of 127.0.0.0/8. */
+struct client dial_from(uint32_t address);
 /* Connected to the server over a socket whose server side takes few bytes at once. */
 struct client dial_narrow(void);
 void hang_up(struct client *client);

@@ -266,8 +266,9 @@ static void test_states_and_reasons_have_their_names(void **state)
     static const char *const states[HTTP_CONN_STATES] = {
         "free", "handshake", "idle", "head", "body", "handling", "writing", "linger", "orphan"};
     static const char *const reasons[HTTP_CLOSE_REASONS] = {
-        "peer",         "peer_midway",  "reset",         "asked",     "refused", "idle_timeout",
-        "head_timeout", "body_timeout", "write_timeout", "handshake", "crowded", "drain"};
+        "peer",         "peer_midway",  "reset",        "asked",         "refused",
+        "idle_timeout", "head_timeout", "body_timeout", "write_timeout", "handshake",
+        "crowded",      "slow_reader",  "peer_share",   "drain"};
     for (unsigned i = 0; i < HTTP_CONN_STATES; i++)
         assert_string_equal(http_conn_state_name((enum http_conn_state)i), states[i]);
     for (unsigned i = 0; i < HTTP_CLOSE_REASONS; i++)
