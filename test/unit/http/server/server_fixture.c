@@ -112,6 +112,7 @@ static void on_finished(void *owner, const struct http_finished *finished)
     app.finished++;
     app.dropped += finished->dropped;
     memcpy(&app.last_note, finished->note, sizeof app.last_note);
+    app.last_duration_us = finished->duration_us;
     app.last_had_request = finished->request != NULL;
     snprintf(app.last_request_id, sizeof app.last_request_id, "%s", finished->request_id);
     if (finished->trace_id != NULL)

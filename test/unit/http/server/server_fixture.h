@@ -57,6 +57,7 @@ extern struct app {
     bool last_had_request;
     char last_peer[64];
     char last_request_id[HTTP_REQUEST_ID_MAX + 1], last_trace_id[HTTP_REQUEST_ID_LEN + 1];
+    uint64_t last_duration_us;
 } app;
 
 /* /now /later /item/{id} /item/{id}/void /metrics. Of /later a request with an "X-Key" is a known

@@ -86,6 +86,63 @@ static void test_client_that_does_not_read_is_ended(void **state)
     hang_up(&client);
 }
 
+/* However long it takes to arrive; a request that has to wait for its turn has arrived. */
+static void test_time_of_a_request_begins_with_its_last_byte(void **state)
+{
+    (void)state;
+    struct client client = dial();
+    say(&client, "POST /later HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n");
+    wait_for_state(HTTP_CONN_BODY, 1);
+    advance_ms(BODY_MS / 2);
+    say(&client, "a");
+    settle();
+    advance_ms(BODY_MS / 4);
+    const uint64_t complete_us = now_us;
+    say(&client, "bGET /now HTTP/1.1\r\n" HOST "\r\n");
+    wait_for_state(HTTP_CONN_HANDLING, 1);
+    now_us += 70;
+
+    assert_int_equal(http_exchange_received_us(app.later[0]), complete_us);
+    answer_later(0);
+
+    assert_int_equal(app.last_duration_us, 70);
+    expect(&client, "GET /now [] ");
+    assert_int_equal(app.last_duration_us, 0);
+    hang_up(&client);
+}
+
+static void test_time_of_a_request_that_waits_for_its_turn_goes_on(void **state)
+{
+    (void)state;
+    enum { SLOW_US = 3000 };
+    struct client first = dial(), second = dial();
+    wait_for_state(HTTP_CONN_IDLE, 2);
+    say(&first, "GET /now HTTP/1.1\r\n" HOST "\r\n");
+    say(&second, "GET /now HTTP/1.1\r\n" HOST "\r\n");
+    app.takes_us = SLOW_US;
+
+    turn();
+
+    assert_int_equal(app.finished, 2);
+    assert_int_equal(app.last_duration_us, 2 * SLOW_US);
+    hang_up(&first);
+    hang_up(&second);
+}
+
+static void test_duration_of_what_never_was_complete(void **state)
+{
+    (void)state;
+    struct client client = dial();
+    say(&client, "GET /now HTTP/1.1\r\n");
+    wait_for_state(HTTP_CONN_HEAD, 1);
+
+    advance_ms(HEAD_MS + 100);
+
+    expect(&client, "408 Request Timeout");
+    assert_true(app.last_duration_us >= (uint64_t)HEAD_MS * CLOCK_US_PER_MS);
+    hang_up(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +150,9 @@ int main(void)
         TEST(test_slow_head_is_ended_whatever_its_progress),
         TEST(test_slow_body_is_ended_whatever_its_progress),
         TEST(test_client_that_does_not_read_is_ended),
+        TEST(test_time_of_a_request_begins_with_its_last_byte),
+        TEST(test_time_of_a_request_that_waits_for_its_turn_goes_on),
+        TEST(test_duration_of_what_never_was_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
