@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.http import request_bytes
+from harness.faults import LOCK_WALLET
 from harness.machine import seconds, wait_until
 from harness.payments import hold_bytes, new_key, payload, post
 from harness.service import PATIENT, Service
@@ -71,6 +71,32 @@ def test_who_is_still_sending_waits_for_nobody_and_nobody_waits(service, book):
         connection.close()
     assert book.holds(wallet) == len(slow) + 1
     assert shed(service.metrics()) == shed(before)
+
+
+def test_who_finds_no_exchange_gets_a_whole_answer(start_service, database, book):
+    """A server of fewer than four has none to spare."""
+    service, wallet = start_service({**PATIENT, "HTTP_ACTIVE_MAX": 1}), book.wallet(balance=10**6)
+    with database.connect() as other, service.connect() as busy:
+        other.execute("BEGIN")
+        other.execute(LOCK_WALLET, (wallet,))
+        busy.send(hold_bytes(wallet, new_key(), 1))
+        answers = [
+            wait_until(lambda: refused(service.call("GET", "/livez")), 2, "the place to be taken")
+            for _ in range(2)
+        ]
+        other.execute("ROLLBACK")
+        assert busy.response().status == 201
+    for answer in answers:
+        print("  ", answer.fields)
+        assert answer.header("Date")
+        assert answer.header("Retry-After") == "1"
+        assert answer.json()["trace_id"] == answer.header("X-Request-Id")
+        assert answer.closes
+    assert answers[0].header("X-Request-Id") != answers[1].header("X-Request-Id")
+
+
+def refused(answer):
+    return answer if answer.status == 503 else None
 
 
 def reading(service):
