@@ -204,7 +204,9 @@ static void on_ready(struct reactor_io *io, uint32_t events)
     case HTTP_CONN_IDLE:
     case HTTP_CONN_HEAD:
     case HTTP_CONN_BODY:
-        if (conn->exchange != NULL && list_node_linked(&conn->exchange->node))
+        if (conn->exchange != NULL && http_pace_holds(conn->exchange))
+            http_conn_close(conn, HTTP_CLOSE_RESET); /* the one thing that is told to who waits */
+        else if (conn->exchange != NULL && list_node_linked(&conn->exchange->node))
             reactor_watch(conn->server->reactor, io, 0); /* more than it may say for now */
         else
             http_dialog_read(conn);

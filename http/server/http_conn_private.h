@@ -3,7 +3,7 @@
  *
  * Private to http_server and to the files of this noun: http_conn.c (its life), http_dialog.c (what
  * is said on it), http_exchange.c (the exchange), http_listener.c (where it comes from),
- * http_crowd.c (who gives way). Rules:
+ * http_crowd.c (who gives way), http_pace.c (what begins seldom). Rules:
  * state changes only in http_conn_set_state(); whoever finds that a connection must end calls
  * http_conn_close(), which only marks it; http_conn_settle(), the last act of every entry from
  * outside (readiness, sweep, late answer, turn end), frees it. An answer that the kernel takes at
@@ -66,8 +66,9 @@ static_assert(sizeof(struct http_conn) <= 192, "an idle connection must stay che
 
 struct http_exchange {
     struct list_node node;    /* on the free list, or on one of the server's leftovers */
+    struct list_node paced;   /* on http_server.paced */
     struct list_node waiting; /* on http_server.waiting: it waits for its client in a place */
-    struct list_node large;   /* on http_server.large: out is a large buffer */
+    struct list_node large;   /* on http_server.large: its page is its own copy */
     struct http_server *server;
     struct http_conn *conn;         /* NULL while free */
     const struct http_route *route; /* NULL: none */
@@ -75,8 +76,10 @@ struct http_exchange {
     uint64_t received_us; /* the last byte of a complete request; before that, its first */
     struct span param;
     /* the answer */
-    char *out; /* the exchange's own buffer, or a large one */
-    size_t out_len, out_sent, body_len;
+    struct http_page *page; /* its body where that is not in `answer`; NULL: it is */
+    size_t out_len;         /* of `answer` */
+    size_t out_sent;        /* of `answer`, then of the page */
+    size_t body_len;
     uint64_t duration_us;
     uint16_t status;
     bool begun; /* id, note and route are set */
@@ -85,8 +88,9 @@ struct http_exchange {
     bool had_turn;   /* it has waited for its turn: this request is served now */
     uint8_t left;    /* while it is left over: on which list */
     bool in_handler; /* on_request is running: http_respond() only stages */
-    bool answered;   /* out holds the answer */
-    bool interim;    /* out holds "100 Continue" */
+    bool answered;   /* the answer is staged */
+    bool interim;    /* `answer` holds "100 Continue" */
+    bool had_pace;   /* it has waited for its pace: it begins now */
     bool last;       /* the connection ends after this answer */
     bool refused;    /* the server's own answer */
     char trace_id[HTTP_REQUEST_ID_LEN + 1];
@@ -134,6 +138,9 @@ struct http_server {
     uint64_t accept_retry_us, accept_logged_us;
 
     struct reactor_timer sweep;
+    struct reactor_timer pace; /* set: `paced` is not empty */
+    struct list paced;         /* exchanges whose request is here and has to wait */
+    uint64_t pace_due_us;      /* when the next of a paced route may begin */
     struct reactor_hook turn_end;
     bool closing_after_answers, draining;
 
@@ -188,6 +195,16 @@ void http_dialog_write_later(struct http_conn *conn);
 /* Stages the answer to input that cannot be a request; the connection ends after it. */
 void http_dialog_refuse(struct http_conn *conn, const struct http_refusal *refusal);
 
+/* ---- http_pace.c: routes that are paced ---- */
+
+void http_pace_init(struct http_server *server);
+/* A complete request that has begun. True: it has to wait, and goes on by http_conn_resume(). */
+bool http_pace_hold(struct http_exchange *exchange);
+/* Whether it waits so. */
+bool http_pace_holds(const struct http_exchange *exchange);
+/* It waits no longer. Fine when it did not. */
+void http_pace_leave(struct http_exchange *exchange);
+
 /* ---- http_exchange.c ---- */
 
 /* NULL when every one is at work. */
@@ -203,6 +220,8 @@ void http_exchange_complete(struct http_exchange *exchange);
 void http_exchange_next(struct http_exchange *exchange);
 /* The server's own answer. */
 void http_exchange_refuse(struct http_exchange *exchange, struct http_refusal refusal, bool last);
+/* What is to be sent next of what is staged; empty: all is sent. */
+struct span http_exchange_unsent(const struct http_exchange *exchange);
 /* The router of the listener it came by. */
 const struct http_router *http_exchange_router(const struct http_exchange *exchange);
 /* HTTP_REQUEST_ID_LEN new hex digits and a NUL. */

@@ -93,11 +93,11 @@ static bool write_out(struct http_conn *conn)
     struct http_exchange *exchange = conn->exchange;
     struct reactor *reactor = conn->server->reactor;
     const size_t sent_before = exchange->out_sent;
-    while (exchange->out_sent < exchange->out_len) {
+    struct span rest;
+    while ((rest = http_exchange_unsent(exchange)).len > 0) {
         size_t count = 0;
-        const enum transport_status status = conn->listener->ops->write(
-            conn->transport, conn->io.fd, exchange->out + exchange->out_sent,
-            exchange->out_len - exchange->out_sent, &count);
+        const enum transport_status status =
+            conn->listener->ops->write(conn->transport, conn->io.fd, rest.ptr, rest.len, &count);
         switch (status) {
         case TRANSPORT_OK:
             exchange->out_sent += count;
@@ -136,8 +136,6 @@ static bool handle(struct http_conn *conn)
     struct http_exchange *exchange = conn->exchange;
     const struct http_request *request = &exchange->parser.request;
     http_conn_set_state(conn, HTTP_CONN_HANDLING);
-    if (!exchange->begun)
-        http_exchange_begin(exchange, true);
 
     const struct http_route *route = exchange->route;
     enum http_error error = HTTP_ERROR_NONE;
@@ -175,7 +173,7 @@ static void answer_expectation(struct http_conn *conn)
         return;
     }
     const struct span go_on = SPAN("HTTP/1.1 100 Continue\r\n\r\n");
-    memcpy(exchange->out, go_on.ptr, go_on.len);
+    memcpy(exchange->answer, go_on.ptr, go_on.len);
     exchange->out_len = go_on.len;
     exchange->out_sent = 0;
     exchange->interim = true;
@@ -186,6 +184,7 @@ void http_dialog_refuse(struct http_conn *conn, const struct http_refusal *refus
     struct http_exchange *exchange = conn->exchange;
     if (list_node_linked(&exchange->node))
         list_remove(&conn->server->leftovers[exchange->left], &exchange->node); /* not served now */
+    http_pace_leave(exchange);
     if (!exchange->begun)
         http_exchange_begin(exchange, false);
     http_exchange_refuse(exchange, *refusal, true);
@@ -268,6 +267,13 @@ static void advance(struct http_conn *conn, size_t count)
             http_exchange_complete(exchange);
             if (waits_for_turn(exchange, served)) {
                 go_on_later(conn, class_of(exchange));
+                return;
+            }
+            if (!exchange->begun)
+                http_exchange_begin(exchange, true);
+            if (http_pace_hold(exchange)) {
+                if (!http_crowd_wait(exchange))
+                    refuse_to_wait(conn);
                 return;
             }
             if (!handle(conn))

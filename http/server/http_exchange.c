@@ -40,7 +40,6 @@ struct http_exchange *http_exchange_borrow(struct http_server *server, struct ht
         exchange = exchange_at(server, server->exchanges_touched);
         exchange->index = server->exchanges_touched++;
         exchange->server = server;
-        exchange->out = exchange->answer;
         exchange->endpoint = HTTP_ENDPOINT_OTHER;
         start_parser(exchange);
     }
@@ -52,19 +51,18 @@ struct http_exchange *http_exchange_borrow(struct http_server *server, struct ht
     return exchange;
 }
 
-static void drop_large(struct http_exchange *exchange)
+static void drop_page(struct http_exchange *exchange)
 {
-    if (exchange->out == exchange->answer)
-        return;
-    free(exchange->out);
-    exchange->out = exchange->answer;
-    list_remove(&exchange->server->large, &exchange->large);
+    http_page_release(exchange->page);
+    exchange->page = NULL;
+    if (list_node_linked(&exchange->large))
+        list_remove(&exchange->server->large, &exchange->large);
 }
 
 /* Everything a request leaves behind but its input. */
 static void forget_request(struct http_exchange *exchange)
 {
-    drop_large(exchange);
+    drop_page(exchange);
     exchange->out_len = 0;
     exchange->out_sent = 0;
     exchange->body_len = 0;
@@ -76,6 +74,7 @@ static void forget_request(struct http_exchange *exchange)
     exchange->had_turn = false;
     exchange->answered = false;
     exchange->interim = false;
+    exchange->had_pace = false;
     exchange->last = false;
     exchange->refused = false;
 }
@@ -88,6 +87,7 @@ void http_exchange_return(struct http_exchange *exchange)
     if (list_node_linked(&exchange->node))
         list_remove(&server->leftovers[exchange->left], &exchange->node);
     http_crowd_leave(exchange);
+    http_pace_leave(exchange);
     /* Nothing of one client's bytes may be seen by the next. */
     if (http_parser_started(&exchange->parser) || exchange->parser.filled > 0)
         start_parser(exchange);
@@ -216,18 +216,23 @@ void http_exchange_begin(struct http_exchange *exchange, bool has_request)
 
 /* ---- the answer ---- */
 
-/* Room for an answer of that size at exchange->out; false: none to be had. */
-static bool make_room(struct http_exchange *exchange, size_t size)
+/* A body too large for `answer` of `size` bytes goes by a page. False: none to be had. */
+static bool place_body(struct http_exchange *exchange, const struct http_response *response,
+                       size_t size)
 {
     struct http_server *server = exchange->server;
     if (size <= HTTP_ANSWER_BYTES)
         return true;
+    if (response->page != NULL) {
+        CHECK(response->body.ptr == http_page_body(response->page).ptr);
+        exchange->page = http_page_hold(response->page);
+        return true;
+    }
     if (size > HTTP_LARGE_ANSWER_BYTES_MAX || !http_crowd_has_large(server))
         return false;
-    char *large = malloc(size);
-    if (large == NULL)
+    exchange->page = http_page_create(response->body);
+    if (exchange->page == NULL)
         return false;
-    exchange->out = large;
     list_push_back(&server->large, &exchange->large);
     return true;
 }
@@ -247,7 +252,7 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     const size_t body_len = request->method == HTTP_HEAD ? 0 : response->body.len;
     const size_t size =
         HTTP_ANSWER_HEAD_BYTES_MAX + response->content_type.len + response->headers.len + body_len;
-    if (!make_room(exchange, size)) {
+    if (!place_body(exchange, response, size)) {
         http_exchange_refuse(
             exchange,
             (struct http_refusal){HTTP_ERROR_OVERLOADED, "The answer is too large right now."},
@@ -257,14 +262,15 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     exchange->last = response->close || !request->keep_alive || server->closing_after_answers ||
                      server->draining;
     struct buf out;
-    buf_init(&out, exchange->out, size > HTTP_ANSWER_BYTES ? size : HTTP_ANSWER_BYTES);
+    buf_init(&out, exchange->answer, HTTP_ANSWER_BYTES);
     http_answer_add_head(&out, &(struct http_answer_head){
                                    .response = response,
                                    .date = http_server_date(server),
                                    .request_id = {exchange->request_id, exchange->request_id_len},
                                    .connection = connection_word(exchange),
                                });
-    buf_add(&out, (struct span){.ptr = response->body.ptr, .len = body_len});
+    if (exchange->page == NULL)
+        buf_add(&out, (struct span){.ptr = response->body.ptr, .len = body_len});
     CHECK(!out.overflow);
     exchange->out_len = out.len;
     exchange->out_sent = 0;
@@ -273,6 +279,18 @@ static void stage(struct http_exchange *exchange, const struct http_response *re
     server->worked_us = clock_mono_us();
     exchange->duration_us = server->worked_us - exchange->received_us;
     exchange->answered = true;
+}
+
+struct span http_exchange_unsent(const struct http_exchange *exchange)
+{
+    const size_t sent = exchange->out_sent;
+    if (sent < exchange->out_len)
+        return (struct span){exchange->answer + sent, exchange->out_len - sent};
+    if (exchange->page == NULL)
+        return SPAN("");
+    const struct span body = http_page_body(exchange->page);
+    const size_t body_sent = sent - exchange->out_len;
+    return (struct span){body.ptr + body_sent, body.len - body_sent};
 }
 
 void http_exchange_refuse(struct http_exchange *exchange, struct http_refusal refusal, bool last)

@@ -210,6 +210,7 @@ enum err http_server_create(struct http_server **server, struct reactor *reactor
     list_init(&made->waiting);
     list_init(&made->large);
     made->common_max = config->exchange_max - config->exchange_max / HTTP_RESERVED_PART;
+    http_pace_init(made);
     made->sweep.on_due = on_sweep;
     made->turn_end.on_turn_end = on_turn_end;
     reactor_hook_add(reactor, &made->turn_end);
@@ -230,6 +231,7 @@ void http_server_destroy(struct http_server *server)
         }
     }
     reactor_timer_clear(server->reactor, &server->sweep);
+    reactor_timer_clear(server->reactor, &server->pace);
     reactor_hook_remove(server->reactor, &server->turn_end);
     release(server);
 }

@@ -8,10 +8,10 @@
  * arrive it borrows an *exchange* (parser, buffers, the request, the answer) and gives it back
  * when the connection is idle again; a handler sees exchanges only. Promises: answers in order,
  * one request of a connection at a time, at most HTTP_REQUESTS_PER_WAKE per wake-up and for about
- * HTTP_TURN_US per turn; every limit has a status, every refusal a counter, every close a reason.
- * Who waits for its client (HEAD, BODY, WRITING) gives way to others, longest first; a request
- * whose caller is known (HTTP_CLASS_RESERVED) has exchanges that nobody else can take. All memory
- * but large answers comes from start-up.
+ * HTTP_TURN_US per turn, those of a paced route one every HTTP_PACE_US; every limit has a status,
+ * every refusal a counter, every close a reason. Who waits for its client (HEAD, BODY, WRITING)
+ * gives way to others, longest first; a request whose caller is known (HTTP_CLASS_RESERVED) has
+ * exchanges that nobody else can take. All memory but large answers comes from start-up.
  *
  *   FREE -> HANDSHAKE -> IDLE -> HEAD -> BODY -> HANDLING -> WRITING -> IDLE, or HEAD of the next
  *                                                   |           |-> BODY (after 100 Continue)
@@ -30,6 +30,7 @@
 #include "core/histogram.h"
 #include "core/reactor.h"
 #include "http/server/http_error.h"
+#include "http/server/http_page.h"
 #include "http/server/http_parser.h"
 #include "http/server/transport.h"
 
@@ -41,9 +42,10 @@ enum {
     HTTP_ENDPOINTS_MAX = 32, /* different templates of all listeners */
     HTTP_REQUESTS_PER_WAKE = 16,
     HTTP_ACCEPTS_PER_WAKE = 20,
-    HTTP_ANSWER_BYTES = 4096,                 /* head and body of a normal answer */
-    HTTP_LARGE_ANSWER_BYTES_MAX = 512 * 1024, /* malloc'ed, for scrapes */
-    HTTP_LARGE_ANSWERS_MAX = 8,
+    HTTP_ANSWER_BYTES = 4096, /* head and body of a normal answer */
+    HTTP_LARGE_ANSWER_BYTES_MAX = 512 * 1024,
+    HTTP_LARGE_ANSWERS_MAX = 8, /* malloc'ed copies; pages that are shared do not count */
+    HTTP_PACE_US = 500,         /* between two requests of paced routes */
     HTTP_REQUEST_ID_LEN = 32, /* of a trace id, and of a request id that is not the client's own */
     HTTP_REQUEST_ID_MAX = 64,
     HTTP_LISTENERS_MAX = 2,
@@ -112,6 +114,7 @@ struct http_route {
     const char *path;
     uint32_t methods;   /* bit 1u << enum http_method; HEAD is implied by GET, OPTIONS by all */
     bool uncounted;     /* /metrics does not count itself */
+    bool paced;         /* costs much: one begins every HTTP_PACE_US, the others wait in order */
     bool body_optional; /* a POST without framing is one without a body, not 411 */
     void *app;
     http_handler_fn *on_request;
@@ -225,15 +228,16 @@ const char *http_exchange_request_id(const struct http_exchange *exchange);
 /* The application's note_bytes of this request, aligned for any type; zeroed when it began. */
 void *http_exchange_note(struct http_exchange *exchange);
 
-/* Everything is copied. Called after on_request returned, it may free the exchange: use it no
- * more. Content-Length, Date, X-Request-Id, Cache-Control: no-store, nosniff and Connection are
- * added. headers: zero or more complete lines, each ending in CRLF. HEAD sends the head only. */
+/* Everything but a page is copied. Called after on_request returned, it may free the exchange: use
+ * it no more. Content-Length, Date, X-Request-Id, Cache-Control: no-store, nosniff and Connection
+ * are added. headers: zero or more complete lines, each ending in CRLF. HEAD sends the head only. */
 struct http_response {
     uint16_t status;
     struct span content_type; /* empty: no such field */
     struct span headers;
     struct span body;
-    bool close; /* end the connection after this answer (lingering) */
+    struct http_page *page; /* NULL, or whose body `body` is: the answer takes a reference to it */
+    bool close;             /* end the connection after this answer (lingering) */
 };
 void http_respond(struct http_exchange *exchange, const struct http_response *response);
 

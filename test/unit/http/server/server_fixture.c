@@ -39,10 +39,14 @@ static void answer(struct http_exchange *exchange)
         memset(body + len, 'L', app.large - (size_t)len);
         len = (int)app.large;
     }
-    http_respond(exchange, &(struct http_response){.status = app.status > 0 ? app.status : 200,
-                                                   .content_type = SPAN("text/plain"),
-                                                   .headers = SPAN("X-Test: yes\r\n"),
-                                                   .body = {body, (size_t)len}});
+    const struct span own = {body, (size_t)len};
+    http_respond(exchange, &(struct http_response){
+                               .status = app.status > 0 ? app.status : 200,
+                               .content_type = SPAN("text/plain"),
+                               .headers = SPAN("X-Test: yes\r\n"),
+                               .body = app.page != NULL ? http_page_body(app.page) : own,
+                               .page = app.page,
+                           });
 }
 
 static void on_now(void *owner, struct http_exchange *exchange)
@@ -143,7 +147,12 @@ const struct http_route ROUTES[ROUTE_COUNT] = {
      .body_optional = true,
      .app = &app,
      .on_request = on_now},
-    {.path = "/metrics", .methods = M(GET), .app = &app, .on_request = on_now, .uncounted = true},
+    {.path = "/metrics",
+     .methods = M(GET),
+     .uncounted = true,
+     .paced = true,
+     .app = &app,
+     .on_request = on_now},
 };
 
 const struct http_server_config CONFIG = {

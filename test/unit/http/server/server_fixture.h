@@ -49,10 +49,11 @@ extern struct app {
     struct http_exchange *later[LATER_MAX];
     unsigned later_count, abandoned, finished, dropped;
     bool forgets;
-    size_t large;      /* bytes of an answer; 0: what is said */
-    uint64_t takes_us; /* time that making one answer takes */
-    uint16_t status;   /* of an answer; 0: 200 */
-    char log[4096];    /* "GET /x 200;" for each finished answer */
+    size_t large;           /* bytes of an answer; 0: what is said */
+    struct http_page *page; /* sent in place of what is said; NULL: none */
+    uint64_t takes_us;      /* time that making one answer takes */
+    uint16_t status;        /* of an answer; 0: 200 */
+    char log[4096];         /* "GET /x 200;" for each finished answer */
     struct note last_note;
     bool last_had_request;
     char last_peer[64];

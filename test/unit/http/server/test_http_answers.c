@@ -277,6 +277,51 @@ static void test_large_answers_have_their_limits(void **state)
     hang_up(&client);
 }
 
+static struct http_page *page_of(char byte, size_t len)
+{
+    char *bytes = malloc(len);
+    assert_non_null(bytes);
+    memset(bytes, byte, len);
+    struct http_page *page = http_page_create((struct span){bytes, len});
+    assert_non_null(page);
+    free(bytes);
+    return page;
+}
+
+/* More of them than there may be copies, none of which reads; its maker lets go meanwhile. */
+static void test_one_page_is_sent_to_many(void **state)
+{
+    (void)state;
+    enum { READERS = HTTP_LARGE_ANSWERS_MAX + 2, BYTES = 100 * 1024 };
+    struct http_server_config config = CONFIG;
+    config.conn_max = config.exchange_max = 2 * READERS;
+    start_server(&config, &TRANSPORT_TCP, NULL);
+    struct client readers[READERS], other = dial();
+
+    app.page = page_of('p', BYTES);
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = dial_narrow();
+        say(&readers[i], "GET /now HTTP/1.1\r\n" HOST "\r\n");
+    }
+    wait_for_state(HTTP_CONN_WRITING, READERS);
+    assert_true(http_page_is_shared(app.page));
+    ask(&other, "GET /now HTTP/1.1\r\n" HOST "\r\n", "Content-Length: 102400\r\n");
+    ask(&other, "HEAD /now HTTP/1.1\r\n" HOST "\r\n", "Content-Length: 102400\r\n");
+    http_page_release(app.page);
+    app.page = page_of('q', BYTES);
+
+    for (unsigned i = 0; i < READERS; i++) {
+        expect(&readers[i], "\r\n\r\n");
+        while (readers[i].len < BYTES)
+            expect(&readers[i], "");
+        assert_int_equal(strspn(readers[i].text, "p"), BYTES);
+        hang_up(&readers[i]);
+    }
+    assert_false(http_page_is_shared(app.page));
+    http_page_release(app.page);
+    hang_up(&other);
+}
+
 /* ---- the status line ---- */
 
 static void test_every_status_has_its_reason(void **state)
@@ -338,6 +383,7 @@ int main(void)
         TEST(test_request_id_that_is_not_one_is_as_if_absent),
         TEST(test_short_writes_lose_nothing),
         TEST(test_large_answers_have_their_limits),
+        TEST(test_one_page_is_sent_to_many),
         TEST(test_every_status_has_its_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
