@@ -37,6 +37,10 @@ const struct setting CONFIG_SETTINGS[] = {
          "dev, said and not by default, relaxes the rules for keys and database TLS"),
     WORD(SETTING_TEXT, "BIND_ADDRESS", 0, bind_address, "0.0.0.0", "numeric IPv4 or IPv6 address"),
     NUMBER("PORT", port, "8080", 0, 65535, "", "TCP port; 0: any free one, for tests"),
+    NUMBER("OPS_PORT", ops_port, "9090", 0, 65535, "",
+           "TCP port for scrapes and probes; 0: any free one; PORT's number: none of its own"),
+    WORD(SETTING_SWITCH, "METRICS_ON_API_PORT", 0, metrics_on_api_port, "1",
+         "0: PORT does not answer /metrics, only OPS_PORT does"),
     WORD(SETTING_LEVEL, "LOG_LEVEL", 0, log_level, "info", "least level that is logged"),
     NUMBER("ACCESS_LOG_SAMPLE", access_log_sample, "100", 0, 1000000, "",
            "one success in n is logged; 0: none; failures always"),
@@ -130,6 +134,11 @@ void setting_add_level_words(struct buf *out)
 uint32_t setting_count(void)
 {
     return SETTING_COUNT;
+}
+
+bool config_has_ops_port(const struct config *config)
+{
+    return config->ops_port == 0 || config->ops_port != config->port;
 }
 
 bool config_is_dev(const struct config *config)

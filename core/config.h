@@ -32,7 +32,8 @@ struct config {
     char region[CONFIG_TEXT_MAX], environment[CONFIG_TEXT_MAX];
     bool environment_said; /* it is set, and not the default */
     char bind_address[CONFIG_TEXT_MAX];
-    uint32_t port;
+    uint32_t port, ops_port;
+    bool metrics_on_api_port;
     enum log_level log_level;
     uint32_t
         access_log_sample; /* one success in n is logged; 0: none; failures and slow ones always */
@@ -78,6 +79,8 @@ enum config_mode {
  * *warnings. */
 MUST_USE enum err config_load(struct config *config, enum config_mode mode, config_env_fn *env,
                               struct buf *errors, struct buf *warnings);
+/* Whether operations have a listener of their own: not where OPS_PORT is PORT's number. */
+bool config_has_ops_port(const struct config *config);
 /* True where ENVIRONMENT=dev was said: short keys and plain database connections are allowed. Not
  * set, it is called dev all the same, as the Go service did, but relaxes nothing. */
 bool config_is_dev(const struct config *config);

@@ -319,6 +319,17 @@ static void check_bind_address(struct loader *loader)
         buf_add(refuse(loader, setting), SPAN("is not a numeric IPv4 or IPv6 address\n"));
 }
 
+/* Somewhere it must be. */
+static void check_metrics(struct loader *loader)
+{
+    const struct setting *setting = setting_at(SETTING_AT(metrics_on_api_port));
+    if (is_bad(loader, setting) || is_bad(loader, setting_at(SETTING_AT(port))) ||
+        is_bad(loader, setting_at(SETTING_AT(ops_port))))
+        return;
+    if (!loader->config->metrics_on_api_port && !config_has_ops_port(loader->config))
+        buf_add(refuse(loader, setting), SPAN("0 needs an OPS_PORT that is not PORT\n"));
+}
+
 enum err config_load(struct config *config, enum config_mode mode, config_env_fn *env,
                      struct buf *errors, struct buf *warnings)
 {
@@ -335,6 +346,7 @@ enum err config_load(struct config *config, enum config_mode mode, config_env_fn
     check_key(&loader, SETTING_AT(api_secret_key));
     check_key(&loader, SETTING_AT(api_secret_key_previous));
     check_bind_address(&loader);
+    check_metrics(&loader);
     return loader.bad_count == 0 ? ERR_OK : ERR_INVALID;
 }
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* libc takes the level back without a word where it knows less, or where nothing is optimized. */
@@ -63,7 +64,7 @@ static void process_read_memory(struct process_usage *usage)
     usage->resident_bytes = resident_pages * page_bytes;
 }
 
-static uint64_t process_count_files(void)
+static uint64_t process_list_files(void)
 {
     DIR *files = opendir("/proc/self/fd");
     if (files == NULL)
@@ -74,6 +75,15 @@ static uint64_t process_count_files(void)
             count++;
     closedir(files);
     return count - 1; /* one of them was the directory itself */
+}
+
+/* Linux says it as the directory's size since 6.2; before, the size is 0. */
+static uint64_t process_count_files(void)
+{
+    struct stat directory;
+    if (stat("/proc/self/fd", &directory) == 0 && directory.st_size > 0)
+        return (uint64_t)directory.st_size;
+    return process_list_files();
 }
 
 void process_read_usage(struct process_usage *usage)

@@ -1,5 +1,6 @@
 #include "http/api/metrics_page.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/process.h"
@@ -154,6 +155,9 @@ static void add_process(struct metrics_writer *writer, const struct metrics_sour
     metrics_family(writer, "process_start_time_seconds", METRICS_GAUGE,
                    "When the process started, since 1970");
     metrics_double(writer, NULL, 0, (double)sources->started_wall_us / 1e6);
+    metrics_family(writer, "metrics_page_timestamp_seconds", METRICS_GAUGE,
+                   "When this page was made, since 1970: scrapes close together share one");
+    metrics_double(writer, NULL, 0, (double)clock_wall_us() / 1e6);
 }
 
 static void add_build(struct metrics_writer *writer, const struct config *config)

@@ -1,6 +1,6 @@
 /*
  * metrics_page: everything of /metrics. Reads the counters where they are counted and writes them
- * out; keeps nothing itself. The Go service's three families come first.
+ * out; keeps nothing itself (metrics_cache does). The Go service's three families come first.
  */
 #ifndef HTTP_API_METRICS_PAGE_H
 #define HTTP_API_METRICS_PAGE_H

@@ -1,7 +1,7 @@
 #include "http/api/ops_api.h"
 
 #include "core/clock.h"
-#include "http/api/metrics_page.h"
+#include "http/api/metrics_cache.h"
 #include "http/api/problem.h"
 #include "http/server/accept.h"
 #include "pool/pg_pool.h"
@@ -14,7 +14,7 @@ enum { OPS_BODY_BYTES = 2048 };
 struct ops_api {
     struct metrics_sources sources;
     uint64_t started_us;
-    char *page; /* HTTP_LARGE_ANSWER_BYTES_MAX; untouched until the first scrape */
+    struct metrics_cache metrics;
 };
 
 static void ops_respond(struct http_exchange *exchange, uint16_t status, struct span content_type,
@@ -131,18 +131,23 @@ static void ops_on_metrics(void *app, struct http_exchange *exchange)
     struct ops_api *ops = app;
     const bool openmetrics =
         accept_names(http_exchange_request(exchange), SPAN("application/openmetrics-text"));
-    struct buf page;
-    buf_init(&page, ops->page, HTTP_LARGE_ANSWER_BYTES_MAX);
-    metrics_page_write(&page, openmetrics, &ops->sources);
-    if (page.overflow) {
+    struct http_page *page = metrics_cache_page(&ops->metrics, openmetrics);
+    if (page == NULL) {
         problem_respond(exchange, PROBLEM_INTERNAL,
                         &(struct problem_details){.detail = "the metrics do not fit an answer"});
         return;
     }
-    ops_respond(exchange, 200,
-                openmetrics ? SPAN("application/openmetrics-text; version=1.0.0; charset=utf-8")
-                            : SPAN("text/plain; version=0.0.4; charset=utf-8"),
-                buf_span(&page));
+    http_respond(
+        exchange,
+        &(struct http_response){
+            .status = 200,
+            .content_type = openmetrics
+                                ? SPAN("application/openmetrics-text; version=1.0.0; charset=utf-8")
+                                : SPAN("text/plain; version=0.0.4; charset=utf-8"),
+            .headers = SPAN("Cache-Control: no-store\r\n"),
+            .body = http_page_body(page),
+            .page = page,
+        });
 }
 
 enum err ops_api_create(struct ops_api **ops, const struct ops_api_parts *parts)
@@ -150,10 +155,10 @@ enum err ops_api_create(struct ops_api **ops, const struct ops_api_parts *parts)
     struct ops_api *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return ERR_SYSTEM;
-    made->page = malloc(HTTP_LARGE_ANSWER_BYTES_MAX);
-    if (made->page == NULL) {
+    const enum err err = metrics_cache_init(&made->metrics, &made->sources);
+    if (err != ERR_OK) {
         free(made);
-        return ERR_SYSTEM;
+        return err;
     }
     made->sources.parts = *parts;
     made->sources.started_wall_us = clock_wall_us();
@@ -166,7 +171,7 @@ void ops_api_destroy(struct ops_api *ops)
 {
     if (ops == NULL)
         return;
-    free(ops->page);
+    metrics_cache_free(&ops->metrics);
     free(ops);
 }
 
@@ -178,16 +183,18 @@ static enum http_class ops_is_prompt(void *app, const struct http_request *reque
     return HTTP_CLASS_PROMPT;
 }
 
-uint32_t ops_api_routes(struct ops_api *ops, struct http_route *routes, uint32_t room)
+uint32_t ops_api_routes(struct ops_api *ops, bool with_metrics, struct http_route *routes,
+                        uint32_t room)
 {
+    /* The last is the one that may be left out. */
     const struct http_route ours[] = {
         {.path = "/health", .on_request = ops_on_health},
         {.path = "/info", .on_request = ops_on_info},
         {.path = "/livez", .on_request = ops_on_livez, .classify = ops_is_prompt},
         {.path = "/readyz", .on_request = ops_on_readyz, .classify = ops_is_prompt},
-        {.path = "/metrics", .on_request = ops_on_metrics, .uncounted = true},
+        {.path = "/metrics", .on_request = ops_on_metrics, .uncounted = true, .paced = true},
     };
-    const uint32_t count = sizeof(ours) / sizeof(ours[0]);
+    const uint32_t count = sizeof(ours) / sizeof(ours[0]) - (with_metrics ? 0 : 1);
     CHECK(count <= room);
     for (uint32_t i = 0; i < count; i++) {
         routes[i] = ours[i];

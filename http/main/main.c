@@ -23,7 +23,8 @@ enum {
     EXIT_USAGE = 64,
     EXIT_CONFIG = 78,
     MAIN_MESSAGE_BYTES = 8192,
-    MAIN_PORT_DEFAULT = 8080
+    MAIN_PORT_DEFAULT = 8080,
+    MAIN_OPS_PORT_DEFAULT = 9090
 };
 
 static const char *main_env(const char *name)
@@ -85,16 +86,24 @@ static int main_check(struct config *config, struct buf *warnings)
     return EXIT_OK;
 }
 
-/* Reads PORT alone: the check of a container must not need its secrets. */
+/* False: told on stderr. */
+static bool main_read_port(const char *name, uint64_t *port)
+{
+    const char *text = getenv(name);
+    if (text == NULL || text[0] == '\0' || span_parse_u64(span_of(text), UINT16_MAX, port))
+        return true;
+    fprintf(stderr, "payment-latency-api: %s: is not a port\n", name);
+    return false;
+}
+
+/* Reads OPS_PORT and PORT alone: the check of a container must not need its secrets. PORT answers
+ * as well, and is asked where only the service knows its OPS_PORT. */
 static int main_healthcheck(void)
 {
-    uint64_t port = MAIN_PORT_DEFAULT;
-    const char *text = getenv("PORT");
-    if (text != NULL && text[0] != '\0' && !span_parse_u64(span_of(text), UINT16_MAX, &port)) {
-        main_complain(SPAN("PORT: is not a port"));
+    uint64_t port = MAIN_PORT_DEFAULT, ops_port = MAIN_OPS_PORT_DEFAULT;
+    if (!main_read_port("PORT", &port) || !main_read_port("OPS_PORT", &ops_port))
         return EXIT_CONFIG;
-    }
-    return healthcheck_run((uint16_t)port);
+    return healthcheck_run((uint16_t)(ops_port > 0 ? ops_port : port));
 }
 
 static int main_version(void)
@@ -111,7 +120,7 @@ static void main_usage(FILE *out)
           "again\n"
           "  migrate      bring the database's schema up to this version, then exit\n"
           "  check        print the effective settings, secrets masked; exit 78 if one is wrong\n"
-          "  healthcheck  exit 0 if the service on this host's PORT is alive\n"
+          "  healthcheck  exit 0 if the service on this host's OPS_PORT is alive\n"
           "  version      print what this binary is\n\n"
           "Settings are environment variables; NAME_FILE names a file that holds NAME's value.\n\n",
           out);

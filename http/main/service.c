@@ -28,6 +28,9 @@ enum {
     SERVICE_OTHER_TIMERS = 64,    /* lanes and tracks, probe, HTTP sweep, drain, reload */
 };
 
+/* Listeners are numbered in the order of service_listen(). */
+enum { SERVICE_API_LISTENER, SERVICE_OPS_LISTENER };
+
 /* In the order they are built. */
 struct service {
     struct config *config;
@@ -41,7 +44,7 @@ struct service {
     struct http_server *server;
     struct payment_api *payments;
     struct ops_api *ops;
-    struct http_route routes[HTTP_ROUTES_MAX];
+    struct http_route api_routes[HTTP_ROUTES_MAX], ops_routes[HTTP_ROUTES_MAX];
     struct drain drain;
     struct reload reload;
 };
@@ -182,20 +185,37 @@ static void service_build_end(struct service *service)
                  service->store);
 }
 
-/* Everything is there: clients may come. */
-static enum err service_listen(struct service *service)
+static enum err service_listen_at(struct service *service, uint32_t port,
+                                  const struct http_route *routes, uint32_t count)
 {
-    uint32_t count = payment_api_routes(service->payments, service->routes, HTTP_ROUTES_MAX);
-    count += ops_api_routes(service->ops, service->routes + count, HTTP_ROUTES_MAX - count);
     const struct http_listener_config listener = {
         .address = service->config->bind_address,
-        .port = (uint16_t)service->config->port,
+        .port = (uint16_t)port,
         .transport = &TRANSPORT_TCP,
-        .routes = service->routes,
+        .routes = routes,
         .route_count = count,
     };
-    const enum err err = http_server_listen(service->server, &listener);
-    return err == ERR_OK ? ERR_OK : service_failed("listening on BIND_ADDRESS and PORT", err);
+    return http_server_listen(service->server, &listener);
+}
+
+/* Everything is there: clients may come. What operations ask for is answered on both ports, but for
+ * scrapes where they are kept from PORT. */
+static enum err service_listen(struct service *service)
+{
+    const struct config *config = service->config;
+    struct http_route *routes = service->api_routes;
+    uint32_t count = payment_api_routes(service->payments, routes, HTTP_ROUTES_MAX);
+    count += ops_api_routes(service->ops, config->metrics_on_api_port, routes + count,
+                            HTTP_ROUTES_MAX - count);
+    enum err err = service_listen_at(service, config->port, routes, count);
+    if (err != ERR_OK)
+        return service_failed("listening on BIND_ADDRESS and PORT", err);
+    if (!config_has_ops_port(config))
+        return ERR_OK;
+    routes = service->ops_routes;
+    count = ops_api_routes(service->ops, true, routes, HTTP_ROUTES_MAX);
+    err = service_listen_at(service, config->ops_port, routes, count);
+    return err == ERR_OK ? ERR_OK : service_failed("listening on BIND_ADDRESS and OPS_PORT", err);
 }
 
 /* Everything is open: from here on the loop's own system calls are enough. */
@@ -266,7 +286,11 @@ static void service_log_start(const struct service *service, struct span warning
         log_warn("configuration",
                  LOG_TEXT("detail", "DATABASE_TLS_INSECURE=1: the database's identity and the "
                                     "privacy of its traffic are not assured"));
-    log_info("started", LOG_U64("port", http_server_port(service->server, 0)),
+    const uint16_t port = http_server_port(service->server, SERVICE_API_LISTENER);
+    const uint16_t ops_port = config_has_ops_port(config)
+                                  ? http_server_port(service->server, SERVICE_OPS_LISTENER)
+                                  : port;
+    log_info("started", LOG_U64("port", port), LOG_U64("ops_port", ops_port),
              LOG_TEXT("revision", PROJECT_REVISION),
              LOG_U64("http_conn_max", config->http_conn_max),
              LOG_U64("pool_size", config->pool_size),

@@ -30,7 +30,8 @@ class Server:
         self.port = free_port()
 
     def start(self, path):
-        env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.settings, "PORT": str(self.port)}
+        env = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.settings, "PORT": str(self.port),
+               "OPS_PORT": str(free_port())}
         arguments = [text.replace("{port}", str(self.port)) for text in self.arguments]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(arguments, env=env, stdin=subprocess.DEVNULL, stdout=log,

@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import threading
+import time
 
 from harness import http
 from harness.machine import BINARY, free_port, seconds, wait_until
@@ -69,6 +70,7 @@ def migrate(database, region=REGION):
 class Service:
     def __init__(self, database_url, settings=None):
         self.port = free_port()
+        self.ops_port = free_port()
         self.settings = {
             "DATABASE_URL": database_url,
             "API_SECRET_KEY": API_KEY,
@@ -77,6 +79,7 @@ class Service:
             "ENVIRONMENT": "dev",
             "BIND_ADDRESS": "127.0.0.1",
             "PORT": self.port,
+            "OPS_PORT": self.ops_port,
             "DRAIN_DELAY_MS": "0",
             **(settings or {}),
         }
@@ -140,10 +143,21 @@ class Service:
     def ready(self):
         return self.probe("/readyz") == 200
 
-    def metrics(self):
-        answer = http.call(self.port, "GET", "/metrics")
+    def scrape(self):
+        """The page as it is given now: some milliseconds old, when it was made for another."""
+        answer = http.call(self.ops_port, "GET", "/metrics")
         assert answer.status == 200
         return Metrics(answer.text)
+
+    def metrics(self):
+        """A page that was made after this call."""
+        asked = time.time()
+
+        def fresh():
+            page = self.scrape()
+            return page if page.value("metrics_page_timestamp_seconds") >= asked else None
+
+        return wait_until(fresh, 5, "a fresh page of metrics")
 
     def descriptors(self):
         """Open descriptors, that of the asking connection included."""

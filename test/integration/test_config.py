@@ -35,6 +35,8 @@ def test_empty_environment_explains_itself_and_exits_78():
         ({"PORT": "-1"}, "PORT"),
         ({"PORT": "80a"}, "PORT"),
         ({"PORT": "8 0"}, "PORT"),
+        ({"OPS_PORT": "70000"}, "OPS_PORT"),
+        ({"OPS_PORT": "8080", "METRICS_ON_API_PORT": "0"}, "METRICS_ON_API_PORT"),
         ({"DATABASE_URL": None}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://[::"}, "DATABASE_URL"),
         ({"DATABASE_URL": f"nonsense {PASSWORD}"}, "DATABASE_URL"),
@@ -208,10 +210,16 @@ def test_unknown_subcommand_is_a_usage_error():
 
 
 def test_healthcheck_tells_whether_the_service_is_alive(service):
-    alive = run_command("healthcheck", settings={"PORT": service.port})
-    dead = run_command("healthcheck", settings={"PORT": "1"})
+    alive = {"OPS_PORT": service.ops_port}, {"OPS_PORT": "0", "PORT": service.port}
+    dead = {"OPS_PORT": "1", "PORT": service.port}, {"OPS_PORT": "0", "PORT": "1"}
+    wrong = {"OPS_PORT": "70000"}, {"PORT": "x"}
 
-    assert (alive.returncode, dead.returncode) == (0, 1)
+    def status(settings):
+        return run_command("healthcheck", settings=settings).returncode
+
+    assert [status(settings) for settings in alive] == [0, 0]
+    assert [status(settings) for settings in dead] == [1, 1]
+    assert [status(settings) for settings in wrong] == [CONFIG_ERROR, CONFIG_ERROR]
 
 
 def test_port_in_use_is_explained_and_exits_1(service, database):

@@ -360,10 +360,33 @@ static void test_help_has_a_line_for_every_setting(void **state)
     free(text);
 }
 
+static void test_operations_have_a_port_of_their_own_unless_it_is_the_same(void **state)
+{
+    (void)state;
+    assert_int_equal(load(), ERR_OK);
+    assert_int_equal(config.ops_port, 9090);
+    assert_true(config.metrics_on_api_port);
+    assert_true(config_has_ops_port(&config));
+
+    config_fixture_set("METRICS_ON_API_PORT", "0");
+    assert_int_equal(load(), ERR_OK);
+    config_fixture_set("OPS_PORT", "8080");
+    assert_refused("METRICS_ON_API_PORT: 0 needs an OPS_PORT that is not PORT\n");
+
+    config_fixture_set("METRICS_ON_API_PORT", "1");
+    assert_int_equal(load(), ERR_OK);
+    assert_false(config_has_ops_port(&config));
+
+    config_fixture_set("PORT", "0");
+    config_fixture_set("OPS_PORT", "0");
+    assert_int_equal(load(), ERR_OK);
+    assert_true(config_has_ops_port(&config));
+}
+
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(setting_count(), 39);
+    assert_int_equal(setting_count(), 42);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t k = i + 1; k < setting_count(); k++)
             assert_string_not_equal(CONFIG_SETTINGS[i].name, CONFIG_SETTINGS[k].name);
@@ -422,6 +445,7 @@ int main(void)
         TEST(test_bind_address_must_be_numeric),
         TEST(test_print_shows_everything_but_secrets),
         TEST(test_help_has_a_line_for_every_setting),
+        TEST(test_operations_have_a_port_of_their_own_unless_it_is_the_same),
         TEST(test_names_are_unique),
         TEST(test_wipe_leaves_no_secret),
         TEST(test_a_full_error_buffer_still_refuses),
