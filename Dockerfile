@@ -27,6 +27,7 @@ RUN build/lib/image-rootfs out/release/payment-latency-api /rootfs
 FROM scratch
 COPY --from=build /rootfs /
 USER 65532:65532
+# OPS_PORT is not named here: who publishes every exposed port means callers.
 EXPOSE 8080
 ENTRYPOINT ["/usr/bin/payment-latency-api"]
 CMD ["serve"]

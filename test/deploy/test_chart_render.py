@@ -141,6 +141,7 @@ REFUSED = {
     "database anywhere": ("spain", "regions.eu-south-2.databaseCidrs={0.0.0.0/0}", "databaseCidrs"),
     "grace shorter than the drain": ("spain", "termination.gracePeriodSeconds=27", "27 s"),
     "more pods than connections": ("spain", "autoscaling.maxReplicas=16", "connectionLimit"),
+    "one port for callers and scrapes": ("spain", "opsPort=8080", "opsPort must not be port"),
     "fewest above most": ("spain", "autoscaling.minReplicas=13", "minReplicas"),
     "idle shorter than the balancer's": (
         "spain", "settings.HTTP_IDLE_TIMEOUT_MS=60000", "HTTP_IDLE_TIMEOUT_MS",
@@ -482,7 +483,8 @@ def test_schema_knows_exactly_the_services_settings_and_their_ranges():
             int(one) for one in re.findall(r"^(\d+)\.\.(\d+)", limits)[0:1] for one in one
         ]
     for own_place in (
-        "REGION", "ENVIRONMENT", "PORT", "BIND_ADDRESS", "DATABASE_TLS_INSECURE", *SECRET_SETTINGS,
+        "REGION", "ENVIRONMENT", "PORT", "OPS_PORT", "METRICS_ON_API_PORT", "BIND_ADDRESS",
+        "DATABASE_TLS_INSECURE", *SECRET_SETTINGS,
     ):  # fmt: skip
         del wanted[own_place]
     schema = values_schema()["properties"]["settings"]["properties"]
@@ -513,19 +515,45 @@ def test_network_is_closed_but_for_what_is_named(name):
         assert selects(egress["podSelector"]["matchLabels"], labels)
     callers = made.one("NetworkPolicy", "-callers")["spec"]
     assert callers["policyTypes"] == ["Ingress"]
-    (rule,) = callers["ingress"]
-    assert [port["port"] for port in rule["ports"]] == [8080]
-    assert {
+    balancer, scraper = callers["ingress"]
+    assert [port["port"] for port in balancer["ports"]] == [8080]
+    assert all("ipBlock" in one for one in balancer["from"])
+    assert [port["port"] for port in scraper["ports"]] == [9090]
+    assert [
         one["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
-        for one in rule["from"]
-        if "namespaceSelector" in one
-    } == {"monitoring"}
+        for one in scraper["from"]
+    ] == ["monitoring"]
+
+
+@EVERY_SET
+def test_operations_have_a_port_that_callers_do_not_reach(name):
+    made, container = manifests(name), server(name)
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    settings = made.one("ConfigMap", "")["data"]
+    assert ports == {"http": 8080, "ops": 9090}
+    assert [settings[key] for key in ("PORT", "OPS_PORT", "METRICS_ON_API_PORT")] == [
+        "8080", "9090", "0",
+    ]  # fmt: skip
+    probes = [container[probe] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+    assert {probe["httpGet"]["port"] for probe in probes} == {"ops"}
+    (endpoint,) = made.one("ServiceMonitor")["spec"]["endpoints"]
+    assert (endpoint["targetPort"], endpoint["path"], "port" in endpoint) == (
+        "ops", "/metrics", False,
+    )  # fmt: skip
+    assert [port["targetPort"] for port in made.one("Service")["spec"]["ports"]] == ["http"]
+
+
+def test_nobody_scrapes_unless_a_namespace_is_named():
+    made = manifests("spain", "networkPolicy.metricsNamespace=")
+    (rule,) = made.one("NetworkPolicy", "-callers")["spec"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == [8080]
 
 
 def test_callers_inside_the_cluster_are_named():
     made = manifests("spain", "networkPolicy.callerNamespaces={checkout}")
-    (rule,) = made.one("NetworkPolicy", "-callers")["spec"]["ingress"]
-    assert "checkout" in json.dumps(rule["from"])
+    callers, scraper = made.one("NetworkPolicy", "-callers")["spec"]["ingress"]
+    assert "checkout" in json.dumps(callers["from"])
+    assert "checkout" not in json.dumps(scraper["from"])
 
 
 @EVERY_COUNTRY

@@ -309,6 +309,7 @@ def exposed():
         "ENVIRONMENT": "dev",
         "BIND_ADDRESS": "127.0.0.1",
         "PORT": port,
+        "OPS_PORT": free_port(),
         "DRAIN_DELAY_MS": "0",
     }
     service = subprocess.Popen(

@@ -154,6 +154,9 @@ securityContext:
 {{- if and (contains ".dkr.ecr." $facts.imageRepository) (not (contains (printf ".dkr.ecr.%s." $v.region) $facts.imageRepository)) -}}
 {{- fail (printf "residency: regions.%s.imageRepository is of another region: %s" $v.region $facts.imageRepository) -}}
 {{- end -}}
+{{- if eq (int $v.port) (int $v.opsPort) -}}
+{{- fail "opsPort must not be port: callers reach that one" -}}
+{{- end -}}
 {{- $drain := add (div (int $v.settings.DRAIN_DELAY_MS) 1000) (div (int $v.settings.DRAIN_TIMEOUT_MS) 1000) 2 -}}
 {{- if le (int $v.termination.gracePeriodSeconds) (int (add $v.termination.preStopSeconds $drain)) -}}
 {{- fail (printf "termination.gracePeriodSeconds must be more than preStop + drain + 2 = %d s" (add $v.termination.preStopSeconds $drain)) -}}
