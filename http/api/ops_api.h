@@ -1,8 +1,8 @@
 /*
  * ops_api: /health /info (as the Go service), /metrics, /livez, /readyz.
  *
- * Only reads what others count. A scrape is answered with a page that is shared (metrics_cache). /livez depends on nothing but the loop; /readyz on database,
- * schema, region, pool and drain.
+ * Only reads what others count. A scrape is answered with a page that is shared (metrics_cache).
+ * /livez depends on nothing but the loop; /readyz on database, schema, region, pool and drain.
  */
 #ifndef HTTP_API_OPS_API_H
 #define HTTP_API_OPS_API_H
@@ -28,8 +28,8 @@ struct ops_api_parts {
 
 MUST_USE enum err ops_api_create(struct ops_api **ops, const struct ops_api_parts *parts);
 void ops_api_destroy(struct ops_api *ops);
-/* Writes its routes, for one listener or several; returns their number. with_metrics: /metrics, too.
- */
+/* Writes its routes, for one listener or several, /metrics only if with_metrics; returns their
+ * number. */
 uint32_t ops_api_routes(struct ops_api *ops, bool with_metrics, struct http_route *routes,
                         uint32_t room);
 
