@@ -13,7 +13,7 @@ import pytest
 from harness.faults import SESSIONS, terminate
 from harness.machine import BUILD, wait_until
 from harness.payments import new_key, payload, post
-from harness.service import PATIENT
+from harness.service import PATIENT, Service, run_command
 
 LIBRARY = BUILD / "test" / "sandbox" / "libattempts.so"
 # What each comes to where nothing forbids it.
@@ -86,6 +86,17 @@ def test_without_it_nothing_of_that_is_refused(start_intruded):
     assert (status_of(service, "Seccomp"), status_of(service, "NoNewPrivs")) == (0, 1)
     (line,) = service.events("started")
     assert line["seccomp"] == 0
+
+
+def test_kernel_that_takes_no_filter_ends_the_start_unless_told_to_do_without(database, possible):
+    """A wall that was asked for and is not there must not be found out later."""
+    preloaded = {"LD_PRELOAD": LIBRARY.with_name("libno_seccomp.so")}
+    settings = Service(database.url(), preloaded).settings
+
+    refused = run_command("serve", settings=settings)
+
+    assert refused.returncode == 1
+    assert "cannot start: seccomp (SECCOMP=0 does without): Invalid argument" in refused.stderr
 
 
 def test_a_broken_invariant_still_ends_the_process(start_intruded):

@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -277,6 +278,57 @@ static void test_what_was_known_goes_with_the_services_last_connection(void **st
     assert_true(bench_now_us() - from_us < store_config.db_probe_interval_ms * CLOCK_US_PER_MS);
 }
 
+/* What came up may be another database than what was there before. */
+static void test_region_is_not_known_until_the_pool_that_came_up_was_asked_about(void **state)
+{
+    (void)state;
+    store_await_ready();
+    assert_true(health()->region_known);
+    hang_up_service();
+    assert_false(health()->region_known);
+
+    store_server.silent = true;
+    for (int ms = 0; ms < 500 && pg_pool_usable(bench_pool) == 0; ms++) {
+        bench_skip_ms(1);
+        bench_turns(10);
+    }
+    assert_int_equal(payment_store_submit(store, store_op(0, PAYMENT_OP_EVALUATE)),
+                     ERR_UNAVAILABLE);
+    store_server.silent = false;
+    await_probes(2);
+    assert_true(health()->region_known);
+    store_submit_ok(0, PAYMENT_OP_EVALUATE);
+}
+
+static unsigned epochs(const char *application)
+{
+    char part[64];
+    snprintf(part, sizeof(part), "\"db.application_name\":\"%s\"", application);
+    return bench_log_count(part);
+}
+
+/* While the guard is shut the probe connects anew once an answer; when it opens, the service does. */
+static void test_connections_are_replaced_while_the_guard_is_shut_and_when_it_opens(void **state)
+{
+    (void)state;
+    store_await_ready();
+    assert_int_equal(bench_log_count("residency_guard"), 0);
+    store_server.region = "us-1";
+    for (unsigned i = 2; i < 5; i++) {
+        skip_interval();
+        await_probes(i);
+        assert_int_equal(epochs("bench probe"), i - 1);
+        store_turns(20);
+    }
+    assert_int_equal(epochs("bench"), 0);
+    store_server.region = "eu-1";
+    skip_interval();
+    await_probes(5);
+    assert_int_equal(epochs("bench probe"), 3);
+    assert_int_equal(epochs("bench"), 1);
+    assert_int_equal(bench_log_count("residency_guard"), 2);
+}
+
 static void test_it_is_ready_again_when_the_server_is(void **state)
 {
     (void)state;
@@ -315,6 +367,8 @@ int main(void)
         STORE_TEST(test_probe_without_an_answer_loses_its_connection),
         STORE_TEST(test_busy_service_is_asked_all_the_same),
         STORE_TEST(test_what_was_known_goes_with_the_services_last_connection),
+        STORE_TEST(test_region_is_not_known_until_the_pool_that_came_up_was_asked_about),
+        STORE_TEST(test_connections_are_replaced_while_the_guard_is_shut_and_when_it_opens),
         STORE_TEST(test_it_is_ready_again_when_the_server_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
