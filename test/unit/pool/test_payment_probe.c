@@ -307,7 +307,8 @@ static unsigned epochs(const char *application)
     return bench_log_count(part);
 }
 
-/* While the guard is shut the probe connects anew once an answer; when it opens, the service does. */
+/* While the guard is shut the probe connects anew after each answer; when it opens, the service
+ * does. */
 static void test_connections_are_replaced_while_the_guard_is_shut_and_when_it_opens(void **state)
 {
     (void)state;
