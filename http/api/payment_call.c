@@ -54,12 +54,14 @@ struct payment_reply {
     char header_storage[PAYMENT_ANSWER_HEADER_BYTES];
     char body_storage[PAYMENT_ANSWER_BODY_BYTES];
     struct buf headers, body;
+    bool length_unknown;
 };
 
 static void payment_reply_begin(struct payment_reply *reply, const struct payment_call *call,
                                 uint16_t status)
 {
     reply->status = status;
+    reply->length_unknown = false;
     reply->timing = payment_call_timing(call, clock_mono_us());
     buf_init(&reply->headers, reply->header_storage, sizeof(reply->header_storage));
     buf_init(&reply->body, reply->body_storage, sizeof(reply->body_storage));
@@ -75,6 +77,7 @@ static void payment_reply_send(struct payment_reply *reply, struct payment_call 
                                              .content_type = SPAN("application/json"),
                                              .headers = buf_span(&reply->headers),
                                              .body = buf_span(&reply->body),
+                                             .length_unknown = reply->length_unknown,
                                          });
 }
 
@@ -290,13 +293,7 @@ void payment_call_answer_head(struct payment_call *call)
 {
     struct payment_reply reply;
     payment_reply_begin(&reply, call, 200);
-    const uint64_t wall_us = clock_wall_us();
-    payment_answer_write_legacy(&reply.body, &call->api->style,
-                                &(struct payment_answer){
-                                    .number = payment_api_next_number(call->api, wall_us),
-                                    .code_index = (uint8_t)payment_code_find("00"),
-                                    .wall_us = wall_us,
-                                });
+    reply.length_unknown = true;
     payment_reply_send(&reply, call);
 }
 

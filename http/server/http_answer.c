@@ -54,7 +54,7 @@ void http_answer_add_head(struct buf *out, const struct http_answer_head *head)
         buf_add(out, SPAN("\r\nContent-Type: "));
         buf_add(out, response->content_type);
     }
-    if (response->status != 204) {
+    if (response->status != 204 && !response->length_unknown) {
         buf_add(out, SPAN("\r\nContent-Length: "));
         buf_add_u64(out, response->body.len);
     }

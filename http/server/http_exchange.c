@@ -326,6 +326,7 @@ void http_respond(struct http_exchange *exchange, const struct http_response *re
     CHECK(!exchange->answered);
     CHECK(response->status >= 200);
     CHECK(response->status <= HTTP_STATUS_MAX);
+    CHECK(!response->length_unknown || exchange->parser.request.method == HTTP_HEAD);
     stage(exchange, response);
     if (!exchange->in_handler)
         http_conn_answered(exchange->conn);

@@ -238,6 +238,7 @@ struct http_response {
     struct span body;
     struct http_page *page; /* NULL, or whose body `body` is: the answer takes a reference to it */
     bool close;             /* end the connection after this answer (lingering) */
+    bool length_unknown;    /* to a HEAD: how long GET's body were is not known, nothing is said */
 };
 void http_respond(struct http_exchange *exchange, const struct http_response *response);
 

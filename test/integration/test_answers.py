@@ -7,7 +7,7 @@ import pytest
 
 from harness.http import converse
 from harness.machine import wait_until
-from harness.payments import hold, new_key, payload, post
+from harness.payments import hold, new_key, payload, post, purchase_query
 from harness.service import API_KEY, PATIENT, SIMULATE, Service
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -80,6 +80,34 @@ def test_decided_holds_carry_them(service, book):
 
     assert answer.all("Cache-Control") == ["no-store"]
     assert answer.all("X-Content-Type-Options") == ["nosniff"]
+
+
+# HEAD
+
+
+HEADS = {
+    "legacy": SIMULATE,
+    "purchase": f"{SIMULATE}?{purchase_query()}",
+    "wrong-purchase": SIMULATE + "?amount=x",
+    "no-transaction": SIMULATE + "/txn_" + "0" * 32,
+    "no-path": "/nothing",
+    "no-method": SIMULATE + "/x/void",
+    "info": "/info",
+    "livez": "/livez",
+}
+
+
+@pytest.mark.parametrize("target", HEADS.values(), ids=HEADS)
+def test_head_tells_what_get_would_and_no_wrong_length(service, target):
+    """RFC 9110 section 8.6: a Content-Length that GET would not send must not be sent."""
+    with service.connect() as connection:
+        head = connection.request("HEAD", target, PLAIN)
+        get = connection.request("GET", target, PLAIN)
+
+    assert head.status == get.status
+    assert head.header("Content-Length") in (None, get.header("Content-Length"))
+    assert head.header("Content-Type") == get.header("Content-Type")
+    assert head.header("Allow") == get.header("Allow")
 
 
 # A detail

@@ -21,6 +21,7 @@ struct http_exchange {
     struct span param;
     int answers;
     uint16_t status;
+    bool length_unknown;
     char headers[1024], body[4096];
 };
 static struct http_exchange given;
@@ -61,6 +62,7 @@ void http_respond(struct http_exchange *exchange, const struct http_response *re
 {
     exchange->answers++;
     exchange->status = response->status;
+    exchange->length_unknown = response->length_unknown;
     assert_true(response->headers.len < sizeof(exchange->headers));
     assert_true(response->body.len < sizeof(exchange->body));
     memcpy(exchange->headers, response->headers.ptr, response->headers.len);
@@ -341,7 +343,7 @@ static void test_get_without_a_known_reference_is_503(void **state)
     assert_true(headers_have("Retry-After: 1\r\n"));
 }
 
-static void test_head_does_not_decide(void **state)
+static void test_head_does_not_decide_and_guesses_no_length(void **state)
 {
     (void)state;
     request(HTTP_HEAD);
@@ -349,6 +351,7 @@ static void test_head_does_not_decide(void **state)
     routes[0].on_request(api, &given);
 
     assert_int_equal(given.status, 200);
+    assert_true(given.length_unknown);
     assert_null(submitted);
 }
 
@@ -760,7 +763,7 @@ int main(void)
         TEST(test_get_numbers_increase_while_the_clock_stands),
         TEST(test_get_with_query_answers_the_decision),
         TEST(test_get_without_a_known_reference_is_503),
-        TEST(test_head_does_not_decide),
+        TEST(test_head_does_not_decide_and_guesses_no_length),
         TEST(test_accept_that_excludes_json_is_406),
         TEST(test_hold_is_created_with_location),
         TEST(test_replay_and_race_give_the_same_bytes),
