@@ -61,6 +61,13 @@ static bool wants_prepare(const char *sqlstate)
            strcmp(sqlstate, "42P05") == 0;
 }
 
+/* Who answers does not know either what became of the statement: a connection that broke behind it
+ * (class 08, with 08007 for the commit), or statement_completion_unknown. */
+static bool leaves_open(const char *sqlstate)
+{
+    return strncmp(sqlstate, "08", 2) == 0 || strcmp(sqlstate, "40003") == 0;
+}
+
 static struct outcome judge(const struct pg_connection *conn)
 {
     const ExecStatusType status = PQresultStatus(conn->result);
@@ -70,6 +77,8 @@ static struct outcome judge(const struct pg_connection *conn)
      * and so it is when the session is ended while the statement runs. */
     if (PQstatus(conn->handle) == CONNECTION_BAD || (!rows && is_fatal(conn->result)))
         return (struct outcome){PG_ANSWER_LOST, NEXT_DOWN, pg_conn_broken_reason(conn)};
+    if (!rows && leaves_open(conn->sqlstate))
+        return (struct outcome){PG_ANSWER_LOST, NEXT_DOWN, PG_CLOSE_PROTOCOL};
     if (PQtransactionStatus(conn->handle) != PQTRANS_IDLE)
         return (struct outcome){rows ? PG_ANSWER_LOST : PG_ANSWER_ERROR, NEXT_DOWN,
                                 PG_CLOSE_PROTOCOL};

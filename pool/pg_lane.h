@@ -15,7 +15,7 @@
  * submit, at the latest at its due time; a sent statement is never cancelled. A failed batch:
  *  - the server or the connection was at fault (0A000, 26000, 25006, 57P0x, 40xxx, 53xxx, a read
  *    that was lost): all its members go again together;
- *  - LOST answer of a write: members end PG_UNKNOWN;
+ *  - LOST answer of a write, and rows that leave a member of it out: it ends PG_UNKNOWN;
  *  - any other error, a timeout too: it is halved, until the member at fault is alone. Members
  *    without the time for that are ended. Retries have a track of their own.
  *  - a member whose verdict is BUSY (its row is locked elsewhere) waits in memory: its shard is
@@ -57,12 +57,13 @@ enum pg_outcome {
     PG_DONE,        /* decoded */
     PG_EXPIRED,     /* no room or no time to wait on: nothing was applied */
     PG_UNAVAILABLE, /* no usable connection: nothing was applied */
-    PG_TIMED_OUT,   /* the server ended it (57014), or its row stayed locked: nothing moved */
+    PG_TIMED_OUT,   /* the server ended it (57014), or its time was over: nothing moved */
+    PG_BUSY,        /* its row stayed locked elsewhere: nothing moved */
     PG_LOCKED,      /* alone it waited in vain for another session's lock (55P03): nothing moved */
     PG_POISONED,    /* its shard failed again and again while it waited: nothing was applied */
     PG_ELSEWHERE,   /* the database is not the one it was meant for: nothing was applied */
-    PG_UNKNOWN,     /* sent, and no answer: it may have been applied */
-    PG_FAILED,      /* the server refused it, or its answer cannot be read; sqlstate tells */
+    PG_UNKNOWN,     /* a write was sent, and no answer can be read: it may have been applied */
+    PG_FAILED,      /* the server refused it (sqlstate), or what a read brought makes no sense */
 };
 enum { PG_OUTCOMES = PG_FAILED + 1 };
 const char *pg_outcome_name(enum pg_outcome outcome);
@@ -87,7 +88,8 @@ struct pg_work {
     void (*encode)(struct pg_member *const *members, uint32_t count, struct pg_params *params,
                    struct buf *storage);
     /* Sets every member's verdict. members[i] is NULL where it was answered meanwhile: skip it. A
-     * member left PG_VERDICT_NONE ends PG_FAILED. BUSY needs a shard: decode may set it then. */
+     * member left PG_VERDICT_NONE ends PG_FAILED, of a write PG_UNKNOWN. BUSY needs a shard: decode
+     * may set it then. */
     void (*decode)(struct pg_member **members, uint32_t count, const struct pg_rows *rows);
 };
 

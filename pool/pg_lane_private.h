@@ -74,6 +74,8 @@ void pg_queue_leave(struct pg_member *member);
 void pg_queue_retry(struct pg_lane *lane, struct pg_member *member, uint32_t bundle);
 /* A shard's members need not go alone any more. */
 void pg_queue_rejoin(struct pg_shard *shard);
+/* How a member ends whose time is over while it waits: by what it waits for. */
+enum pg_outcome pg_queue_outcome_of_waiting(const struct pg_member *member);
 /* Leaves unsent; joins `ending`, a list that the caller ends when the line is settled. */
 void pg_queue_leave_unsent(struct pg_member *member, struct list *ending, enum pg_outcome outcome);
 /* One that was sent joins the head of `ending`. */

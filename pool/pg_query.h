@@ -32,7 +32,7 @@ struct pg_params {
 enum pg_answer_kind {
     PG_ANSWER_ROWS,  /* success; rows is valid during on_answer only */
     PG_ANSWER_ERROR, /* the server refused it: nothing of it is applied; sqlstate tells */
-    PG_ANSWER_LOST,  /* sent, no answer: outcome unknown */
+    PG_ANSWER_LOST,  /* sent, no answer, or one that says so: outcome unknown */
 };
 
 struct pg_rows; /* libpq's PGresult; only pool/ reads it, through pg_array */

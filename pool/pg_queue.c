@@ -174,11 +174,14 @@ void pg_queue_end(struct pg_lane *lane, struct list *ending)
     }
 }
 
-/* What the lane knows of a member whose time in the line is over. */
-static enum pg_outcome outcome_of_waiting(const struct pg_member *member)
+enum pg_outcome pg_queue_outcome_of_waiting(const struct pg_member *member)
 {
-    return member->busy_since_us != 0 || member->state == PG_MEMBER_RETRYING ? PG_TIMED_OUT
-                                                                             : PG_EXPIRED;
+    if (member->state == PG_MEMBER_RETRYING)
+        return PG_TIMED_OUT;
+    if (member->busy_since_us != 0)
+        return PG_BUSY;
+    return member->entry != NULL && pg_shard_locked_for_us(member->entry) > 0 ? PG_BUSY
+                                                                              : PG_EXPIRED;
 }
 
 static uint64_t sweep_list(struct list *list, bool all, enum pg_outcome outcome, uint64_t now_us,
@@ -195,7 +198,7 @@ static uint64_t sweep_list(struct list *list, bool all, enum pg_outcome outcome,
         if (all)
             pg_queue_leave_unsent(member, ending, outcome);
         else if (expires_us <= now_us)
-            pg_queue_leave_unsent(member, ending, outcome_of_waiting(member));
+            pg_queue_leave_unsent(member, ending, pg_queue_outcome_of_waiting(member));
         else
             next_us = earlier(next_us, expires_us);
     }

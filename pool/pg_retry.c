@@ -13,7 +13,7 @@ enum blame {
 
 static enum blame blame_of(const char *sqlstate)
 {
-    static const char *const OF_SESSION[] = {"26000", "0A000", "25006", "57P", "40", "53", "08"};
+    static const char *const OF_SESSION[] = {"26000", "0A000", "25006", "57P", "40", "53"};
 
     for (size_t i = 0; i < sizeof(OF_SESSION) / sizeof(OF_SESSION[0]); i++)
         if (strncmp(sqlstate, OF_SESSION[i], strlen(OF_SESSION[i])) == 0)

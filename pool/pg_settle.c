@@ -3,6 +3,15 @@
 
 #include "core/log.h"
 
+/* The statement is over and has left this one out. What a write has done stands, though nobody can
+ * read it. */
+static void end_unread(struct pg_lane *lane, struct pg_member *member, struct list *ending)
+{
+    log_error("pg_lane_no_answer", LOG_TEXT("lane", lane->config.name),
+              LOG_TEXT("work", member->work->name));
+    pg_queue_end_later(member, member->work->read_only ? PG_FAILED : PG_UNKNOWN, ending);
+}
+
 /* Its row is locked elsewhere and nothing was written: it waits in memory. */
 static void wait_for_row(struct pg_lane *lane, struct pg_member *member, struct list *ending)
 {
@@ -13,7 +22,7 @@ static void wait_for_row(struct pg_lane *lane, struct pg_member *member, struct 
         member->busy_since_us = now_us;
     if (now_us >= member->due_us ||
         now_us - member->busy_since_us >= lane->config.lock_wait_max_us || member->shard == 0)
-        pg_queue_end_later(member, PG_TIMED_OUT, ending);
+        pg_queue_end_later(member, PG_BUSY, ending);
     else
         pg_queue_join_again(lane, member);
 }
@@ -78,9 +87,7 @@ void pg_settle_rows(struct pg_track *track, struct list *ending)
             pg_queue_end_later(member, PG_ELSEWHERE, ending);
             break;
         case PG_VERDICT_NONE:
-            log_error("pg_lane_no_answer", LOG_TEXT("lane", lane->config.name),
-                      LOG_TEXT("work", member->work->name));
-            pg_queue_end_later(member, PG_FAILED, ending);
+            end_unread(lane, member, ending);
             break;
         }
     }

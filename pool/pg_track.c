@@ -56,8 +56,8 @@ static void cut_shard(struct pg_track *track, struct pg_shard *shard, uint32_t m
         } else {
             pg_queue_leave(member);
             member->entry = NULL;
+            member->outcome = pg_queue_outcome_of_waiting(member);
             member->state = PG_MEMBER_ENDING;
-            member->outcome = PG_EXPIRED;
             list_push_back(expired, &member->node);
         }
     }

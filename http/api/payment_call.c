@@ -158,12 +158,11 @@ static void payment_call_refuse_reused(struct payment_call *call)
                                   .mismatch = payment_field_name(field)});
 }
 
+/* It was sent, or its turn was over, and the database has kept nothing of it. */
 static void payment_call_refuse_late(struct payment_call *call)
 {
     call->api->stats.deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE]++;
-    payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED,
-                                "the time was over before the decision; nothing was moved; "
-                                "retry with the same Idempotency-Key");
+    payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED, call->form->late);
 }
 
 static void payment_call_answer_hold(struct payment_call *call)
@@ -254,38 +253,42 @@ static void payment_call_answer_void(struct payment_call *call)
     payment_reply_send(&reply, call);
 }
 
-#define NOTHING_CHANGED "no answer came in time; nothing was changed"
+#define EVALUATE_LATE "the time was over before the evaluation, which moves nothing"
 
 const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT] = {
     [PAYMENT_FORM_LEGACY] = {.op = PAYMENT_OP_EVALUATE,
                              .numbered = true,
                              .of_reference = true,
-                             .unknown = NOTHING_CHANGED,
+                             .late = EVALUATE_LATE,
                              .write = payment_answer_write_legacy,
                              .answer = payment_call_answer_evaluated},
     [PAYMENT_FORM_QUERY] = {.op = PAYMENT_OP_EVALUATE,
                             .numbered = true,
-                            .unknown = NOTHING_CHANGED,
+                            .late = EVALUATE_LATE,
                             .write = payment_answer_write,
                             .answer = payment_call_answer_evaluated},
     [PAYMENT_FORM_EVALUATE] = {.op = PAYMENT_OP_EVALUATE,
-                               .unknown = NOTHING_CHANGED,
+                               .late = EVALUATE_LATE,
                                .write = payment_answer_write,
                                .answer = payment_call_answer_evaluated},
     [PAYMENT_FORM_HOLD] = {.op = PAYMENT_OP_HOLD,
                            .writes = true,
-                           .unknown = "the outcome is not known; retry with the same "
-                                      "Idempotency-Key",
+                           .late = "the time was over before the decision; nothing was moved; "
+                                   "repeat with the same Idempotency-Key",
+                           .unknown = "the hold was sent and may have been applied; repeat with "
+                                      "the same Idempotency-Key until it is decided",
                            .write = payment_answer_write,
                            .answer = payment_call_answer_hold},
     [PAYMENT_FORM_FIND] = {.op = PAYMENT_OP_FIND,
-                           .unknown = NOTHING_CHANGED,
+                           .late = "the time was over before the record was read",
                            .write = payment_answer_write_recorded,
                            .answer = payment_call_answer_found},
     [PAYMENT_FORM_VOID] = {.op = PAYMENT_OP_VOID,
                            .writes = true,
-                           .unknown = "the outcome is not known; retry: a hold is voided at most "
-                                      "once",
+                           .late = "the time was over before the void; nothing was moved; repeat "
+                                   "it",
+                           .unknown = "the void was sent and may have been applied; repeat it: a "
+                                      "hold is voided at most once",
                            .answer = payment_call_answer_void},
 };
 
@@ -322,6 +325,23 @@ static void payment_call_refuse_locked(struct payment_call *call)
     payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_IN_FLIGHT, NULL);
 }
 
+/* Another session has the wallet and did not let go of it in time. */
+static void payment_call_refuse_busy(struct payment_call *call)
+{
+    call->api->stats.shed_total[PAYMENT_SHED_BUSY]++;
+    payment_call_refuse_because(call, PROBLEM_WALLET_BUSY,
+                                "the wallet is being changed by somebody else; nothing was moved");
+}
+
+/* What only reads has moved nothing, with or without an answer. */
+static void payment_call_refuse_unanswered(struct payment_call *call)
+{
+    if (call->form->writes)
+        payment_call_refuse_because(call, PROBLEM_OUTCOME_UNKNOWN, call->form->unknown);
+    else
+        payment_call_refuse_late(call);
+}
+
 void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
 {
     struct payment_call *call = container_of(op, struct payment_call, op);
@@ -339,10 +359,13 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
         return;
     case PG_UNAVAILABLE:
         stats->shed_total[PAYMENT_SHED_DOWN]++;
-        payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
+        payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was moved");
         return;
     case PG_TIMED_OUT:
         payment_call_refuse_late(call);
+        return;
+    case PG_BUSY:
+        payment_call_refuse_busy(call);
         return;
     case PG_LOCKED:
         payment_call_refuse_locked(call);
@@ -356,8 +379,7 @@ void payment_call_done(struct payment_op *op, enum pg_outcome outcome)
         payment_call_refuse_because(call, PROBLEM_WRONG_REGION, "nothing was read or moved");
         return;
     case PG_UNKNOWN:
-        stats->deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE]++;
-        payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED, call->form->unknown);
+        payment_call_refuse_unanswered(call);
         return;
     case PG_FAILED:
         access_note_of(call->exchange)->sqlstate = op->sqlstate;

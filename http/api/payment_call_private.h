@@ -37,7 +37,8 @@ struct payment_form {
     bool writes;         /* the database may keep something: an orphan of it counts */
     bool numbered;       /* shows the Go service's number, since no id was made */
     bool of_reference;   /* of the reference wallet, whose tag is kept */
-    const char *unknown; /* detail of an answer that did not come */
+    const char *late;    /* detail where the time was over and nothing moved */
+    const char *unknown; /* where it writes: detail of an answer that did not come */
     payment_answer_fn *write;
     void (*answer)(struct payment_call *call); /* the operation is done */
 };

@@ -10,7 +10,7 @@ static const char *const IDEMPOTENCY_NAMES[PAYMENT_IDEMPOTENCIES] = {
 static const char *const SHED_NAMES[PAYMENT_SHEDS] = {
     [PAYMENT_SHED_QUEUE] = "queue",   [PAYMENT_SHED_DEADLINE] = "deadline",
     [PAYMENT_SHED_DOWN] = "down",     [PAYMENT_SHED_WALLET] = "wallet",
-    [PAYMENT_SHED_REGION] = "region",
+    [PAYMENT_SHED_REGION] = "region", [PAYMENT_SHED_BUSY] = "busy",
 };
 static const char *const OVERDUE_NAMES[PAYMENT_OVERDUES] = {
     [PAYMENT_OVERDUE_QUEUE] = "queue",
@@ -101,10 +101,10 @@ void payment_stats_write(const struct payment_stats *stats, struct metrics_write
                     "Holds and voids that finished after their client had left",
                     stats->orphans_finished_total);
     metrics_family(writer, "http_requests_shed_total", METRICS_COUNTER,
-                   "Requests refused at once, by reason");
+                   "Requests told to come again, by reason");
     add_named(writer, "reason", SHED_NAMES, stats->shed_total, PAYMENT_SHEDS);
     metrics_family(writer, "http_deadline_exceeded_total", METRICS_COUNTER,
-                   "Requests whose time was over, by where");
+                   "Requests whose time was over before anything moved, by where");
     add_named(writer, "stage", OVERDUE_NAMES, stats->deadline_exceeded_total, PAYMENT_OVERDUES);
     metrics_counter(writer, "http_timeout_headers_malformed_total",
                     "Timeout headers ignored because they are not of their form",

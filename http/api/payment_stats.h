@@ -25,21 +25,22 @@ enum payment_idempotency {
     PAYMENT_IDEMPOTENCY_NONE
 };
 
-/* Why a request was refused at once. */
+/* Why a request was told to come again, with nothing moved. */
 enum payment_shed {
     PAYMENT_SHED_QUEUE,
     PAYMENT_SHED_DEADLINE,
     PAYMENT_SHED_DOWN,
     PAYMENT_SHED_WALLET,
-    PAYMENT_SHED_REGION
+    PAYMENT_SHED_REGION,
+    PAYMENT_SHED_BUSY /* its wallet stayed locked elsewhere */
 };
 
-/* Where a request was when its time was over. */
+/* Where a request was when its time was over and nothing had moved. */
 enum payment_overdue { PAYMENT_OVERDUE_QUEUE, PAYMENT_OVERDUE_DATABASE };
 
 enum {
     PAYMENT_IDEMPOTENCIES = PAYMENT_IDEMPOTENCY_NONE + 1,
-    PAYMENT_SHEDS = PAYMENT_SHED_REGION + 1,
+    PAYMENT_SHEDS = PAYMENT_SHED_BUSY + 1,
     PAYMENT_OVERDUES = PAYMENT_OVERDUE_DATABASE + 1,
     PAYMENT_VOID_RESULTS = 3, /* enum payment_void_result */
     PAYMENT_STATS_CODES_MAX = 32,

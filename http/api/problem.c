@@ -38,6 +38,7 @@ static const struct problem_kind kinds[PROBLEMS] = {
     [PROBLEM_IDEMPOTENCY_IN_FLIGHT] = {"idempotency-in-flight", 409, "Idempotency key in flight",
                                        "A request with this Idempotency-Key is under way",
                                        RETRY_SOON},
+    [PROBLEM_WALLET_BUSY] = {"wallet-busy", 409, "Wallet busy", "Wallet busy", RETRY_SOON},
     [PROBLEM_ALREADY_RESOLVED] = {"already-resolved", 409, "Hold already resolved",
                                   "The hold is already resolved", ""},
     [PROBLEM_LENGTH_REQUIRED] = {"length-required", 411, "Length required", "Length required", ""},
@@ -66,6 +67,7 @@ static const struct problem_kind kinds[PROBLEMS] = {
     [PROBLEM_WRONG_REGION] = {"wrong-region", 503, "Wrong region", "Wrong region", RETRY_SOON},
     [PROBLEM_DEADLINE_EXCEEDED] = {"deadline-exceeded", 504, "Deadline exceeded",
                                    "Deadline exceeded", ""},
+    [PROBLEM_OUTCOME_UNKNOWN] = {"outcome-unknown", 504, "Outcome unknown", "Outcome unknown", ""},
     [PROBLEM_VERSION_NOT_SUPPORTED] = {"version-not-supported", 505, "HTTP version not supported",
                                        "HTTP version not supported", ""},
 };
@@ -88,6 +90,16 @@ static const char *problem_default_detail(enum problem problem)
         return NULL;
     }
 }
+
+/* Whether money may have moved, where the same request may be sent again. A key in flight is
+ * unknown: this request moved nothing, the one that has the key may. */
+static const char *const applied[PROBLEMS] = {
+    [PROBLEM_REQUEST_TIMEOUT] = "no",      [PROBLEM_IDEMPOTENCY_IN_FLIGHT] = "unknown",
+    [PROBLEM_WALLET_BUSY] = "no",          [PROBLEM_INTERNAL] = "no",
+    [PROBLEM_OVERLOADED] = "no",           [PROBLEM_WALLET_UNAVAILABLE] = "no",
+    [PROBLEM_DATABASE_UNAVAILABLE] = "no", [PROBLEM_DEADLINE_EXCEEDED] = "no",
+    [PROBLEM_OUTCOME_UNKNOWN] = "unknown", [PROBLEM_WRONG_REGION] = "no",
+};
 
 const struct problem_kind *problem_kind(enum problem problem)
 {
@@ -200,6 +212,8 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
         problem_add_member(out, "instance", instance);
     problem_add_member(out, "error", span_of(kind->error));
     problem_add_member(out, "trace_id", span_of(trace_id));
+    if (applied[problem] != NULL)
+        problem_add_member(out, "applied", span_of(applied[problem]));
     if (details->has_offset) {
         buf_add(out, SPAN(",\"offset\":"));
         buf_add_u64(out, details->offset);

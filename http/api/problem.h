@@ -1,9 +1,10 @@
 /*
  * problem: error answers, RFC 9457 application/problem+json, one table of them all.
  *
- * {"type","title","status","detail","instance","error","trace_id"[,"offset"]
+ * {"type","title","status","detail","instance","error","trace_id"[,"applied"][,"offset"]
  *  [,"errors":[{"pointer"[,"position"],"detail"}]][,"mismatch":[...]]}. `error` is the Go service's
- * member: for the two key errors its exact text.
+ * member: for the two key errors its exact text. "applied" is told where the same request may be
+ * sent again: "no", it moved nothing, or "unknown", it may have. The type alone says which.
  */
 #ifndef HTTP_API_PROBLEM_H
 #define HTTP_API_PROBLEM_H
@@ -26,6 +27,7 @@ enum problem {
     PROBLEM_NOT_ACCEPTABLE,          /* 406 */
     PROBLEM_REQUEST_TIMEOUT,         /* 408 */
     PROBLEM_IDEMPOTENCY_IN_FLIGHT,   /* 409 + Retry-After */
+    PROBLEM_WALLET_BUSY,             /* 409 + Retry-After */
     PROBLEM_ALREADY_RESOLVED,        /* 409 */
     PROBLEM_LENGTH_REQUIRED,         /* 411 */
     PROBLEM_CONTENT_TOO_LARGE,       /* 413 */
@@ -42,7 +44,8 @@ enum problem {
     PROBLEM_WALLET_UNAVAILABLE,      /* 503 + Retry-After */
     PROBLEM_DATABASE_UNAVAILABLE,    /* 503 + Retry-After */
     PROBLEM_WRONG_REGION,            /* 503 + Retry-After */
-    PROBLEM_DEADLINE_EXCEEDED,       /* 504 */
+    PROBLEM_DEADLINE_EXCEEDED,       /* 504: nothing moved */
+    PROBLEM_OUTCOME_UNKNOWN,         /* 504: it may have been applied */
     PROBLEM_VERSION_NOT_SUPPORTED,   /* 505 */
 };
 enum { PROBLEMS = PROBLEM_VERSION_NOT_SUPPORTED + 1, PROBLEM_ERRORS_MAX = 8 };

@@ -230,7 +230,7 @@ static void test_wait_for_a_locked_wallet_has_an_end(void **state)
     answer_hold(store_asked("hold_batch"), "busy", NULL);
     bench_turns(2);
     bench_skip_ms(1);
-    store_assert_done(0, PG_TIMED_OUT);
+    store_assert_done(0, PG_BUSY);
 }
 
 /* 55P03 in a batch may be anybody's; alone it is the key's, which is remembered. */
@@ -261,20 +261,20 @@ static void test_key_that_another_session_holds_is_refused_then_goes_alone(void 
     store_assert_done(1, PG_DONE);
 }
 
-static void test_unreadable_hold_fails(void **state)
+static void test_unreadable_hold_is_unknown(void **state)
 {
     (void)state;
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_HOLD);
     answer_hold(store_await_asked("hold_batch"), "new", NULL);
-    store_assert_done(0, PG_FAILED);
+    store_assert_done(0, PG_UNKNOWN);
 
     PGresult *rows = rows_hold();
     store_submit_ok(2, PAYMENT_OP_HOLD);
     const struct payment_decision recorded = rows_decision(0);
     rows_add_hold(rows, 2, "new", &recorded); /* the second of one */
     fake_pq_answer(store_await_asked("hold_batch"), rows);
-    store_assert_done(2, PG_FAILED);
+    store_assert_done(2, PG_UNKNOWN);
 }
 
 static void test_lost_hold_is_unknown(void **state)
@@ -511,17 +511,17 @@ static void test_void_of_a_locked_wallet_joins_the_wallets_line(void **state)
     store_assert_done(1, PG_DONE);
 }
 
-static void test_void_that_is_busy_without_a_wallet_fails(void **state)
+static void test_void_that_is_busy_without_a_wallet_is_unknown(void **state)
 {
     (void)state;
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_VOID);
     rows_damage(2, ROWS_NULL);
     fake_pq_answer(store_await_asked("void"), rows_void("busy", 0));
-    store_assert_done(0, PG_FAILED);
+    store_assert_done(0, PG_UNKNOWN);
 }
 
-static void test_unreadable_find_and_void_fail(void **state)
+static void test_unreadable_find_fails_and_void_is_unknown(void **state)
 {
     (void)state;
     store_await_ready();
@@ -533,7 +533,7 @@ static void test_unreadable_find_and_void_fail(void **state)
     rows_damage(-1, ROWS_WHOLE);
     store_submit_ok(1, PAYMENT_OP_VOID);
     fake_pq_answer(store_await_asked("void"), rows_void("else", 0));
-    store_assert_done(1, PG_FAILED);
+    store_assert_done(1, PG_UNKNOWN);
 }
 
 /* ---- answers that arrive after their member is gone ---- */
@@ -738,7 +738,7 @@ int main(void)
         STORE_TEST(test_hold_on_a_locked_wallet_waits_in_memory),
         STORE_TEST(test_wait_for_a_locked_wallet_has_an_end),
         STORE_TEST(test_key_that_another_session_holds_is_refused_then_goes_alone),
-        STORE_TEST(test_unreadable_hold_fails),
+        STORE_TEST(test_unreadable_hold_is_unknown),
         STORE_TEST(test_lost_hold_is_unknown),
         STORE_TEST(test_key_in_flight_is_refused_until_it_is_done),
         STORE_TEST(test_cancelled_or_refused_hold_gives_its_key_back),
@@ -753,8 +753,8 @@ int main(void)
         STORE_TEST(test_connections_are_replaced_when_one_went_astray),
         STORE_TEST(test_void),
         STORE_TEST(test_void_of_a_locked_wallet_joins_the_wallets_line),
-        STORE_TEST(test_void_that_is_busy_without_a_wallet_fails),
-        STORE_TEST(test_unreadable_find_and_void_fail),
+        STORE_TEST(test_void_that_is_busy_without_a_wallet_is_unknown),
+        STORE_TEST(test_unreadable_find_fails_and_void_is_unknown),
         STORE_TEST(test_answer_after_the_operation_timed_out_is_dropped),
         STORE_TEST(test_late_batch_still_answers_the_others),
         STORE_TEST(test_forgotten_statement_is_asked_again),

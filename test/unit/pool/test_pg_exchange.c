@@ -247,6 +247,19 @@ static void test_error_without_fields_ends_the_connection(void **state)
     bench_assert_only_closed(PG_CLOSE_PROTOCOL, 1);
 }
 
+static void test_error_that_leaves_the_outcome_open_is_lost(void **state)
+{
+    (void)state;
+    static const char *const SQLSTATES[] = {"08006", "08007", "08P01", "40003"};
+    for (size_t i = 0; i < sizeof(SQLSTATES) / sizeof(SQLSTATES[0]); i++) {
+        fake_pq_answer(conn_busy(), fake_pq_error(SQLSTATES[i], "ERROR"));
+        assert_answered(PG_ANSWER_LOST, SQLSTATES[i]);
+        bench_assert_only_closed(PG_CLOSE_PROTOCOL, 1);
+        bench_recover(1);
+        again();
+    }
+}
+
 static void test_sqlstate_of_a_wrong_length_is_none(void **state)
 {
     (void)state;
@@ -465,6 +478,7 @@ int main(void)
         BENCH_TEST(test_more_results_than_an_answer_has_are_a_protocol_error),
         BENCH_TEST(test_end_without_any_result_is_a_protocol_error),
         BENCH_TEST(test_error_without_fields_ends_the_connection),
+        BENCH_TEST(test_error_that_leaves_the_outcome_open_is_lost),
         BENCH_TEST(test_sqlstate_of_a_wrong_length_is_none),
         BENCH_TEST(test_forgotten_statement_is_prepared_again),
         BENCH_TEST(test_read_only_server_is_left),

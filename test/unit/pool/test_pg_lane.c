@@ -128,6 +128,21 @@ static void test_unreadable_rows_fail_the_member_they_leave_out(void **state)
     assert_done(1, PG_FAILED);
 }
 
+static void test_unreadable_rows_of_a_write_leave_its_outcome_open(void **state)
+{
+    (void)state;
+    const struct pg_rows rows = {.verdicts = {PG_VERDICT_DONE, PG_VERDICT_NONE}};
+    bench_submit_ok(lane, 0, &WRITE, 0);
+    bench_submit_ok(lane, 1, &WRITE, 0);
+    bench_turn();
+
+    bench_answer(0, &rows);
+
+    assert_done(0, PG_DONE);
+    assert_done(1, PG_UNKNOWN);
+    assert_int_equal(pg_lane_stats(lane)->unknown_total, 1);
+}
+
 static void test_no_idle_connection_keeps_order_until_one_is_free(void **state)
 {
     (void)state;
@@ -587,6 +602,7 @@ int main(void)
         LANE_TEST(test_next_batch_is_on_the_wire_before_answers_are_given),
         LANE_TEST(test_storage_holds_a_full_batch_of_the_widest_work),
         LANE_TEST(test_unreadable_rows_fail_the_member_they_leave_out),
+        LANE_TEST(test_unreadable_rows_of_a_write_leave_its_outcome_open),
         LANE_TEST(test_no_idle_connection_keeps_order_until_one_is_free),
         LANE_TEST(test_a_connection_found_dead_keeps_order),
         LANE_TEST(test_submit_refuses_when_line_is_full),

@@ -324,9 +324,30 @@ static void test_a_member_waits_for_a_row_no_longer_than_it_may(void **state)
             bench_advance(100);
     }
 
-    assert_done(0, PG_TIMED_OUT);
+    assert_done(0, PG_BUSY);
     assert_int_equal(bench.now_us - since_us, 10 * MS);
     assert_true(pg_lane_quiet(brief));
+}
+
+static void test_who_waits_behind_a_lock_that_lasts_ends_as_busy(void **state)
+{
+    (void)state;
+    submit(0);
+    bench_turn();
+    while (pg_shard_locked_for_us(shard()) == 0)
+        ask_and_find_locked();
+    struct pg_member *behind = bench_member(1, &WRITE, WALLET);
+    struct pg_member *elsewhere = bench_member(2, &WRITE, WALLET + 1);
+    behind->due_us = elsewhere->due_us = bench.now_us + BUDGET;
+    bench_connections(0, 4);
+    assert_int_equal(pg_lane_submit(lane, behind), ERR_OK);
+    assert_int_equal(pg_lane_submit(lane, elsewhere), ERR_OK);
+
+    bench_advance(BUDGET);
+
+    assert_done(1, PG_BUSY);
+    assert_done(2, PG_EXPIRED);
+    assert_pending(0);
 }
 
 static void test_while_the_lock_lasts_prediction_expects_it_to_last_as_long_again(void **state)
@@ -456,7 +477,7 @@ static void test_one_found_locked_by_a_step_that_ends_is_parked_for_all(void **s
 
     bench_answer(0, &rows);
 
-    assert_done(0, PG_TIMED_OUT);
+    assert_done(0, PG_BUSY);
     assert_int_equal(shard()->state, PG_SHARD_PARKED);
     assert_int_equal(bench.sent_count, 1);
     bench_advance(pause_us());
@@ -603,6 +624,7 @@ int main(void)
         SHARD_TEST(test_one_member_goes_ahead_when_the_lock_lasts),
         SHARD_TEST(test_a_locked_one_leaves_the_others_alone),
         SHARD_TEST(test_a_member_waits_for_a_row_no_longer_than_it_may),
+        SHARD_TEST(test_who_waits_behind_a_lock_that_lasts_ends_as_busy),
         SHARD_TEST(test_while_the_lock_lasts_prediction_expects_it_to_last_as_long_again),
         SHARD_TEST(test_what_is_known_of_a_lock_ends_with_its_time),
         SHARD_TEST(test_a_contended_one_yields_after_each_success),

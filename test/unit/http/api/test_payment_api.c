@@ -520,8 +520,15 @@ static void test_refused_submits(void **state)
     }
     const struct payment_stats *stats = payment_api_stats(api);
     for (unsigned i = 0; i < PAYMENT_SHEDS; i++) /* each under its own reason */
-        assert_int_equal(stats->shed_total[i], 1);
+        assert_int_equal(stats->shed_total[i], i != PAYMENT_SHED_BUSY);
     assert_int_equal(stats->idempotency_total[3], 1);
+}
+
+static void assert_says_applied(const char *value)
+{
+    char member[32];
+    snprintf(member, sizeof(member), ",\"applied\":\"%s\"", value);
+    assert_true(body_has(member));
 }
 
 static void test_outcomes_without_a_decision(void **state)
@@ -530,16 +537,17 @@ static void test_outcomes_without_a_decision(void **state)
     static const struct {
         enum pg_outcome outcome;
         uint16_t status;
-        const char *detail;
+        const char *slug, *applied, *detail;
     } cases[] = {
-        {PG_EXPIRED, 503, "it would have had to wait too long"},
-        {PG_TIMED_OUT, 504, "nothing was moved"},
-        {PG_UNKNOWN, 504, "the outcome is not known; retry with the same Idempotency-Key"},
-        {PG_UNAVAILABLE, 503, "nothing was sent"},
-        {PG_LOCKED, 409, "idempotency-in-flight"},
-        {PG_POISONED, 503, "wallet-unavailable"},
-        {PG_ELSEWHERE, 503, "wrong-region"},
-        {PG_FAILED, 500, "\"title\":\"Internal error\""},
+        {PG_EXPIRED, 503, "overloaded", "no", "it would have had to wait too long"},
+        {PG_TIMED_OUT, 504, "deadline-exceeded", "no", "nothing was moved"},
+        {PG_BUSY, 409, "wallet-busy", "no", "nothing was moved"},
+        {PG_UNKNOWN, 504, "outcome-unknown", "unknown", "with the same Idempotency-Key"},
+        {PG_UNAVAILABLE, 503, "database-unavailable", "no", "nothing was moved"},
+        {PG_LOCKED, 409, "idempotency-in-flight", "unknown", "\"status\":409"},
+        {PG_POISONED, 503, "wallet-unavailable", "no", "nothing was moved"},
+        {PG_ELSEWHERE, 503, "wrong-region", "no", "nothing was read or moved"},
+        {PG_FAILED, 500, "internal", "no", "\"title\":\"Internal error\""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         hold_with_key("k1");
@@ -548,12 +556,19 @@ static void test_outcomes_without_a_decision(void **state)
         finish(cases[i].outcome);
 
         assert_int_equal(given.status, cases[i].status);
+        assert_string_equal(given.note.problem, cases[i].slug);
         assert_true(body_has(cases[i].detail));
+        assert_says_applied(cases[i].applied);
+        assert_int_equal(headers_have("Retry-After: 1\r\n"),
+                         cases[i].status == 409 || cases[i].status == 503);
         assert_false(body_has("XX000"));
     }
     assert_string_equal(given.note.sqlstate, "XX000");
     assert_int_equal(payment_api_stats(api)->outcomes_total[PG_UNKNOWN], 1);
     assert_int_equal(payment_api_stats(api)->outcomes_total[PG_LOCKED], 1);
+    assert_int_equal(payment_api_stats(api)->shed_total[PAYMENT_SHED_BUSY], 1);
+    /* One whose time was over; the unknown outcome is counted as such. */
+    assert_int_equal(payment_api_stats(api)->deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE], 1);
     assert_int_equal(payment_api_stats(api)->idempotency_total[PAYMENT_IDEMPOTENCY_IN_FLIGHT], 1);
 }
 
@@ -704,24 +719,28 @@ static const struct {
     enum payment_op_kind kind;
     enum http_method method;
     bool writes;
-    const char *unknown;
+    const char *late, *unanswered;
 } FORMS[] = {
-    {PAYMENT_OP_EVALUATE, HTTP_GET, false, "no answer came in time; nothing was changed"},
-    {PAYMENT_OP_HOLD, HTTP_POST, true,
-     "the outcome is not known; retry with the same Idempotency-Key"},
-    {PAYMENT_OP_FIND, HTTP_GET, false, "no answer came in time; nothing was changed"},
-    {PAYMENT_OP_VOID, HTTP_POST, true,
-     "the outcome is not known; retry: a hold is voided at most once"},
+    {PAYMENT_OP_EVALUATE, HTTP_GET, false, "before the evaluation", "before the evaluation"},
+    {PAYMENT_OP_HOLD, HTTP_POST, true, "before the decision; nothing was moved", "may have been"},
+    {PAYMENT_OP_FIND, HTTP_GET, false, "before the record was read", "before the record was read"},
+    {PAYMENT_OP_VOID, HTTP_POST, true, "before the void; nothing was moved", "voided at most once"},
 };
 
-static void test_each_form_says_what_an_unknown_outcome_means(void **state)
+static void test_each_form_says_what_no_answer_in_time_means(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
-        ask_in_form(FORMS[i].kind, FORMS[i].method);
-        finish(PG_UNKNOWN);
-        assert_int_equal(given.status, 504);
-        assert_true(body_has(FORMS[i].unknown));
+        for (int sent = 0; sent < 2; sent++) {
+            const bool open = sent && FORMS[i].writes;
+            ask_in_form(FORMS[i].kind, FORMS[i].method);
+            finish(sent ? PG_UNKNOWN : PG_TIMED_OUT);
+            assert_int_equal(given.status, 504);
+            assert_string_equal(given.note.problem, open ? "outcome-unknown" : "deadline-exceeded");
+            assert_says_applied(open ? "unknown" : "no");
+            assert_true(body_has(sent ? FORMS[i].unanswered : FORMS[i].late));
+            assert_int_equal(body_has("Idempotency-Key"), FORMS[i].kind == PAYMENT_OP_HOLD);
+        }
     }
 }
 
@@ -780,7 +799,7 @@ int main(void)
         TEST(test_void_results),
         TEST(test_abandoned_while_waiting_is_forgotten),
         TEST(test_sent_hold_finishes_without_its_client),
-        TEST(test_each_form_says_what_an_unknown_outcome_means),
+        TEST(test_each_form_says_what_no_answer_in_time_means),
         TEST(test_only_orphans_that_write_are_counted),
         TEST(test_times_of_the_operation_are_shown_and_noted),
     };

@@ -43,7 +43,7 @@ static void test_every_count_stands_under_its_name(void **state)
         .voids_total =
             {[PAYMENT_VOIDED] = 21, [PAYMENT_ALREADY_RESOLVED] = 22, [PAYMENT_VOID_NOT_FOUND] = 23},
         .outcomes_total = {[PG_DONE] = 31, [PG_UNKNOWN] = 32, [PG_FAILED] = 33, [PG_LOCKED] = 34},
-        .shed_total = {41, 42, 43, 44},
+        .shed_total = {41, 42, 43, 44, 45, 46},
         .deadline_exceeded_total = {51, 52},
         .malformed_timeouts_total = 61,
         .orphans_finished_total = 71,
@@ -68,6 +68,8 @@ static void test_every_count_stands_under_its_name(void **state)
     assert_line("http_requests_shed_total{reason=\"deadline\"}", 42);
     assert_line("http_requests_shed_total{reason=\"down\"}", 43);
     assert_line("http_requests_shed_total{reason=\"wallet\"}", 44);
+    assert_line("http_requests_shed_total{reason=\"region\"}", 45);
+    assert_line("http_requests_shed_total{reason=\"busy\"}", 46);
     assert_line("http_deadline_exceeded_total{stage=\"queue\"}", 51);
     assert_line("http_deadline_exceeded_total{stage=\"db\"}", 52);
     assert_line("http_timeout_headers_malformed_total", 61);

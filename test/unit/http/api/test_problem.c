@@ -99,6 +99,23 @@ static void test_offset_is_told_to_people_and_programs(void **state)
     assert_non_null(strstr(text, ",\"offset\":17}\n"));
 }
 
+static void test_whoever_may_come_again_is_told_whether_money_moved(void **state)
+{
+    (void)state;
+    const struct problem_details none = {0};
+    for (unsigned i = 0; i < PROBLEMS; i++) {
+        const struct problem_kind *kind = problem_kind((enum problem)i);
+        const char *text = written((enum problem)i, &none, SPAN(""));
+        const bool again = strstr(kind->headers, "Retry-After: ") != NULL || kind->status == 504 ||
+                           kind->status == 500 || kind->status == 408;
+        const bool open = i == PROBLEM_OUTCOME_UNKNOWN || i == PROBLEM_IDEMPOTENCY_IN_FLIGHT;
+        assert_int_equal(strstr(text, "\",\"applied\":\"no\"}\n") != NULL, again && !open);
+        assert_int_equal(strstr(text, "\",\"applied\":\"unknown\"}\n") != NULL, open);
+        if (kind->status == 503)
+            assert_string_equal(kind->headers, "Retry-After: 1\r\n");
+    }
+}
+
 static void test_instance_is_escaped(void **state)
 {
     (void)state;
@@ -188,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_key_path_and_method_problems_have_a_detail),
         cmocka_unit_test(test_detail_is_the_first_error_where_there_is_none),
         cmocka_unit_test(test_offset_is_told_to_people_and_programs),
+        cmocka_unit_test(test_whoever_may_come_again_is_told_whether_money_moved),
         cmocka_unit_test(test_instance_is_escaped),
         cmocka_unit_test(test_instance_that_may_be_a_card_number_is_left_out),
         cmocka_unit_test(test_slugs_are_unique),
