@@ -1,4 +1,4 @@
-"""Locked rows and slow statements: an honest 504 in time, nothing moved, nobody else held up."""
+"""Locked rows and slow statements: an honest answer in time, nothing moved, nobody else held up."""
 
 import threading
 
@@ -19,7 +19,7 @@ from harness.payments import hold, hold_bytes, new_key, payload, post, problem
 from harness.service import PATIENT
 
 
-def test_locked_wallet_is_504_and_moves_nothing(start_victim, database, book):
+def test_locked_wallet_is_409_and_moves_nothing(start_victim, database, book):
     service = start_victim()
     wallet, key = book.wallet(balance=1000), new_key()
     with database.connect() as other:
@@ -28,7 +28,8 @@ def test_locked_wallet_is_504_and_moves_nothing(start_victim, database, book):
         duration, answer = timed(lambda: post(service, payload(wallet), key))
         rows = book.decisions(wallet), book.holds(wallet)
 
-    assert (answer.status, problem(answer)) == (504, "deadline-exceeded"), answer
+    assert (answer.status, problem(answer)) == (409, "wallet-busy"), answer
+    assert (answer.json()["applied"], answer.header("Retry-After")) == ("no", "1")
     assert duration < BUDGET_S + seconds(NOTICE_S)
     assert rows == (0, 0)
 
@@ -82,6 +83,7 @@ def test_slow_statement_is_504_in_time(start_victim, slow_wallet):
     duration, answer = timed(lambda: post(service, payload(slow_wallet), new_key()))
 
     assert (answer.status, problem(answer)) == (504, "deadline-exceeded"), answer
+    assert answer.json()["applied"] == "no"
     assert duration < BUDGET_S + seconds(NOTICE_S)
 
 

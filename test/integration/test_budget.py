@@ -44,7 +44,7 @@ def test_header_shortens_the_budget(service, locked_wallet, headers):
 
     duration, answer = timed(lambda: post(service, payload(wallet), new_key(), headers))
 
-    assert (answer.status, problem(answer)) == (504, "deadline-exceeded")
+    assert (answer.status, problem(answer)) == (409, "wallet-busy")
     assert duration < 0.15 + seconds(NOTICE_S)
 
 
@@ -61,7 +61,7 @@ def test_hold_whose_wallet_is_free_too_late_moves_nothing(service, book, locked_
     release()
     hold(service, wallet, 7)
 
-    assert answer.status == 504
+    assert (answer.status, answer.json()["applied"]) == (409, "no")
     assert (book.balance(wallet), book.holds(wallet), book.decisions(wallet)) == (993, 1, 1)
 
 
@@ -76,7 +76,7 @@ def test_hold_whose_lock_comes_too_late_moves_nothing(service, database, book):
         other.execute("COMMIT")
         wait_until(lambda: not database.backends("state = 'active'"))
 
-    assert answer.status == 504
+    assert (answer.status, answer.json()["applied"]) == (504, "unknown")
     assert (book.balance(wallet), book.holds(wallet), book.decisions(wallet)) == (1000, 0, 0)
 
 
@@ -94,13 +94,33 @@ def test_key_of_a_late_hold_is_free(service, book, locked_wallet):
     assert (book.balance(wallet), book.holds(wallet)) == (900, 1)
 
 
-def test_expired_request_counts_by_stage(service, locked_wallet):
+def test_expired_request_counts_by_stage(service, database, book):
+    asked = payload(book.wallet(), effect="evaluate")
+    before = service.metrics()
+    with database.connect() as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE pay.wallet IN ACCESS EXCLUSIVE MODE")
+        answer = post(service, asked, headers={"X-Request-Timeout-Ms": "100"})
+        other.execute("COMMIT")
+
+    assert (answer.status, problem(answer)) == (504, "deadline-exceeded")
+    assert answer.json()["applied"] == "no"
+    after = service.metrics()
+    for labels in ({}, {"stage": "db"}):
+        name = "http_deadline_exceeded_total"
+        assert after.value(name, **labels) == before.value(name, **labels) + 1
+
+
+def test_request_that_never_had_its_wallet_is_shed_as_busy(service, locked_wallet):
     wallet, _ = locked_wallet
-    before = service.metrics().value("http_deadline_exceeded_total")
+    before = service.metrics()
 
-    post(service, payload(wallet), new_key(), {"X-Request-Timeout-Ms": "100"})
+    answer = post(service, payload(wallet), new_key(), {"X-Request-Timeout-Ms": "100"})
 
-    assert service.metrics().value("http_deadline_exceeded_total") == before + 1
+    after = service.metrics()
+    assert (answer.status, answer.header("Retry-After")) == (409, "1")
+    for name, grown in (("http_requests_shed_total", 1), ("http_deadline_exceeded_total", 0)):
+        assert after.value(name) == before.value(name) + grown
 
 
 def test_budget_of_one_request_is_not_that_of_the_next(service, book, locked_wallet):
