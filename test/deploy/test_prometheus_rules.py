@@ -176,6 +176,7 @@ CASES = {
     ],
     "PaymentRefusals": [
         ("2 % for the queue", answers(980, 20) | shed("queue", 20), 15, True),
+        ("2 % for locked wallets", answers(980, 20) | shed("busy", 20), 15, True),
         ("2 % while draining", answers(980, 20) | shed("draining", 20), 15, False),
         ("0.5 % for the deadline", answers(995, 5) | shed("deadline", 5), 15, False),
     ],
