@@ -38,6 +38,10 @@ struct config {
     uint32_t
         access_log_sample; /* one success in n is logged; 0: none; failures and slow ones always */
 
+    /* who calls */
+    uint32_t auth_failures_per_s;          /* of one address; 0: it is never throttled */
+    char trusted_proxies[CONFIG_TEXT_MAX]; /* good for ip_networks_parse() */
+
     /* secrets; *_file is "" unless the value came from NAME_FILE */
     char database_url[CONFIG_SECRET_MAX], database_url_file[CONFIG_TEXT_MAX];
     char api_secret_key[CONFIG_SECRET_MAX], api_secret_key_file[CONFIG_TEXT_MAX];

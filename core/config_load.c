@@ -1,6 +1,7 @@
 #include "core/config.h"
 
 #include "core/config_table_private.h"
+#include "core/ip_address.h"
 #include "core/secret.h"
 
 #include <arpa/inet.h>
@@ -330,6 +331,17 @@ static void check_metrics(struct loader *loader)
         buf_add(refuse(loader, setting), SPAN("0 needs an OPS_PORT that is not PORT\n"));
 }
 
+static void check_trusted_proxies(struct loader *loader)
+{
+    const struct setting *setting = setting_at(SETTING_AT(trusted_proxies));
+    struct ip_networks networks;
+    if (is_bad(loader, setting))
+        return;
+    const char *why = ip_networks_parse(span_of(loader->config->trusted_proxies), &networks);
+    if (why != NULL)
+        buf_addf(refuse(loader, setting), "entry %" PRIu32 " %s\n", networks.count + 1, why);
+}
+
 enum err config_load(struct config *config, enum config_mode mode, config_env_fn *env,
                      struct buf *errors, struct buf *warnings)
 {
@@ -347,6 +359,7 @@ enum err config_load(struct config *config, enum config_mode mode, config_env_fn
     check_key(&loader, SETTING_AT(api_secret_key_previous));
     check_bind_address(&loader);
     check_metrics(&loader);
+    check_trusted_proxies(&loader);
     return loader.bad_count == 0 ? ERR_OK : ERR_INVALID;
 }
 

@@ -19,18 +19,43 @@ static const char normal_end[] = "}\n";
 static_assert(LOG_LINE_BYTES_MAX <= PIPE_BUF, "a line goes into a pipe in one piece");
 static_assert(LOG_LINE_BYTES_MAX >= 1024 + LOG_IDENTITY_BYTES_MAX, "room for fields");
 
-/* Lines wait in ring[read, write), or after a wrap in ring[read, end) and then ring[0, write): a
+/* Lines wait in bytes[read, write), or after a wrap in bytes[read, end) and then bytes[0, write): a
  * line is never split, so that what is written ends at a line's end. */
+struct ring {
+    const char *name;
+    char *bytes;
+    size_t cap, read, write, end;
+    bool wrapped;
+    uint64_t dropped;
+};
+
+static char audit_bytes[LOG_AUDIT_RING_BYTES], auth_bytes[LOG_AUDIT_RING_BYTES];
+static char common_bytes[LOG_RING_BYTES];
+
 static struct {
     int fd; /* valid once open */
-    bool open, regular_file, wrapped;
+    bool open, regular_file;
     enum log_level least;
-    size_t read, write, end;
-    uint64_t dropped;
+    struct ring *midway; /* a short write ended within one of its lines; NULL: none */
     size_t identity_len;
     char identity[LOG_IDENTITY_BYTES_MAX];
-    char ring[LOG_RING_BYTES];
-} state = {.least = LOG_INFO};
+    struct ring rings[LOG_RINGS];
+} state = {
+    .least = LOG_INFO,
+    .rings = {[LOG_RING_AUDIT] = {"audit", audit_bytes, sizeof audit_bytes, 0, 0, 0, false, 0},
+              [LOG_RING_AUTH] = {"auth", auth_bytes, sizeof auth_bytes, 0, 0, 0, false, 0},
+              [LOG_RING_COMMON] = {"common", common_bytes, sizeof common_bytes, 0, 0, 0, false, 0}},
+};
+
+static const struct {
+    const char *word;
+    enum log_ring ring;
+} CATEGORIES[] = {
+    [LOG_LIFECYCLE] = {"lifecycle", LOG_RING_COMMON},
+    [LOG_ACCESS] = {"access", LOG_RING_COMMON},
+    [LOG_AUDIT] = {"audit", LOG_RING_AUDIT},
+    [LOG_AUTH] = {"audit", LOG_RING_AUTH},
+};
 
 /* At most LOG_VALUE_BYTES_MAX bytes, and not half a UTF-8 sequence at the cut. */
 static struct span cut_value(struct span value)
@@ -144,53 +169,68 @@ static void format_line(struct buf *line, enum log_level level, const char *cate
     CHECK(!line->overflow);
 }
 
-static bool ring_add(struct span line)
+static bool ring_add(struct ring *ring, struct span line)
 {
-    if (!state.wrapped && LOG_RING_BYTES - state.write < line.len) {
-        if (state.read < line.len)
+    if (!ring->wrapped && ring->cap - ring->write < line.len) {
+        if (ring->read < line.len)
             return false;
-        state.end = state.write;
-        state.write = 0;
-        state.wrapped = true;
+        ring->end = ring->write;
+        ring->write = 0;
+        ring->wrapped = true;
     }
-    const size_t limit = state.wrapped ? state.read : LOG_RING_BYTES;
-    if (limit - state.write < line.len)
+    const size_t limit = ring->wrapped ? ring->read : ring->cap;
+    if (limit - ring->write < line.len)
         return false;
-    memcpy(state.ring + state.write, line.ptr, line.len);
-    state.write += line.len;
+    memcpy(ring->bytes + ring->write, line.ptr, line.len);
+    ring->write += line.len;
     return true;
 }
 
 /* What lies in one piece at the front of the ring; empty only when the ring is. */
-static struct span ring_front(void)
+static struct span ring_front(const struct ring *ring)
 {
-    const size_t stop = state.wrapped ? state.end : state.write;
-    return (struct span){state.ring + state.read, stop - state.read};
+    const size_t stop = ring->wrapped ? ring->end : ring->write;
+    return (struct span){ring->bytes + ring->read, stop - ring->read};
 }
 
-static void ring_consume(size_t count)
+static void ring_consume(struct ring *ring, size_t count)
 {
-    state.read += count;
-    if (state.wrapped && state.read == state.end) {
-        state.read = 0;
-        state.wrapped = false;
+    ring->read += count;
+    if (ring->wrapped && ring->read == ring->end) {
+        ring->read = 0;
+        ring->wrapped = false;
     }
-    if (!state.wrapped && state.read == state.write) {
-        state.read = 0;
-        state.write = 0;
-    }
-}
-
-static void ring_drop_all(void)
-{
-    for (struct span front = ring_front(); front.len > 0; front = ring_front()) {
-        for (size_t i = 0; i < front.len; i++)
-            state.dropped += front.ptr[i] == '\n';
-        ring_consume(front.len);
+    if (!ring->wrapped && ring->read == ring->write) {
+        ring->read = 0;
+        ring->write = 0;
     }
 }
 
-void log_write(enum log_level level, const char *category, const char *body,
+static void rings_drop_all(void)
+{
+    for (size_t i = 0; i < LOG_RINGS; i++) {
+        struct ring *ring = &state.rings[i];
+        for (struct span front = ring_front(ring); front.len > 0; front = ring_front(ring)) {
+            for (size_t at = 0; at < front.len; at++)
+                ring->dropped += front.ptr[at] == '\n';
+            ring_consume(ring, front.len);
+        }
+    }
+    state.midway = NULL;
+}
+
+/* The one to write from: first that with half a line out, then by weight; NULL: all are empty. */
+static struct ring *ring_next(void)
+{
+    if (state.midway != NULL)
+        return state.midway;
+    for (size_t i = 0; i < LOG_RINGS; i++)
+        if (ring_front(&state.rings[i]).len > 0)
+            return &state.rings[i];
+    return NULL;
+}
+
+void log_write(enum log_level level, enum log_category category, const char *body,
                const struct log_field *fields)
 {
     if (level < state.least)
@@ -198,12 +238,13 @@ void log_write(enum log_level level, const char *category, const char *body,
     char storage[LOG_LINE_BYTES_MAX];
     struct buf line;
     buf_init(&line, storage, sizeof storage);
-    format_line(&line, level, category, body, fields);
+    format_line(&line, level, CATEGORIES[category].word, body, fields);
+    struct ring *ring = &state.rings[CATEGORIES[category].ring];
     if (state.open) {
-        if (!ring_add(buf_span(&line)))
-            state.dropped++;
+        if (!ring_add(ring, buf_span(&line)))
+            ring->dropped++;
     } else if (write(STDERR_FILENO, line.data, line.len) == -1) {
-        state.dropped++;
+        ring->dropped++;
     }
 }
 
@@ -226,24 +267,25 @@ static bool wait_writable(int timeout_ms)
 }
 
 /* One chunk; false: not now. Only to be called when the descriptor is writable. */
-static bool write_chunk(void)
+static bool write_chunk(struct ring *ring)
 {
-    const struct span front = ring_front();
+    const struct span front = ring_front(ring);
     const ssize_t written = write(state.fd, front.ptr, chunk_len(front));
-    if (written >= 0) {
-        ring_consume((size_t)written);
-        return written > 0;
+    if (written > 0) {
+        state.midway = front.ptr[written - 1] == '\n' ? NULL : ring;
+        ring_consume(ring, (size_t)written);
+        return true;
     }
-    if (errno != EAGAIN && errno != EINTR)
-        ring_drop_all(); /* the reader is gone or the disk is full: the lines are lost either way */
+    if (written < 0 && errno != EAGAIN && errno != EINTR)
+        rings_drop_all(); /* the reader is gone or the disk is full: the lines are lost anyway */
     return false;
 }
 
 void log_flush(void)
 {
     const int saved_errno = errno;
-    while (state.open && ring_front().len > 0 && wait_writable(0)) {
-        if (!write_chunk())
+    for (struct ring *ring = ring_next(); state.open && ring != NULL; ring = ring_next()) {
+        if (!wait_writable(0) || !write_chunk(ring))
             break;
     }
     errno = saved_errno;
@@ -253,7 +295,7 @@ void log_flush_all(uint64_t max_wait_us)
 {
     const uint64_t start_us = clock_mono_us();
     log_flush();
-    while (state.open && ring_front().len > 0) {
+    while (state.open && ring_next() != NULL) {
         const uint64_t waited_us = clock_mono_us() - start_us;
         if (waited_us >= max_wait_us)
             return;
@@ -264,7 +306,12 @@ void log_flush_all(uint64_t max_wait_us)
     }
 }
 
-uint64_t log_dropped(void)
+const char *log_ring_name(enum log_ring ring)
 {
-    return state.dropped;
+    return state.rings[ring].name;
+}
+
+uint64_t log_dropped(enum log_ring ring)
+{
+    return state.rings[ring].dropped;
 }

@@ -75,7 +75,7 @@ static void log_down(const struct pg_connection *conn, enum pg_close_reason reas
     if (!was_up && !planned && !pg_connector_may_log(pool, &suppressed))
         return;
     const struct span error = connect_error(conn);
-    LOG_EMIT(planned ? LOG_INFO : LOG_WARN, "lifecycle", "pg_conn_down",
+    LOG_EMIT(planned ? LOG_INFO : LOG_WARN, LOG_LIFECYCLE, "pg_conn_down",
              LOG_U64("slot", conn->index), LOG_TEXT("reason", pg_close_reason_name(reason)),
              LOG_TEXT("sqlstate", conn->sqlstate), LOG_TEXT("stage", conn->stage),
              LOG_U64("age_ms", (reactor_now_us(pool->reactor) - since_us) / CLOCK_US_PER_MS),

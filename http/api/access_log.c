@@ -3,8 +3,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "http/api/access_note.h"
+#include "http/api/client_address.h"
 #include "http/api/payment_id.h"
-#include "http/api/problem.h"
 
 #include <string.h>
 
@@ -14,7 +14,8 @@ enum { ACCESS_LOG_FIELDS_MAX = 32, ACCESS_LOG_HEX_BYTES = 2 * UUID7_BYTES };
 struct access_line {
     struct log_field fields[ACCESS_LOG_FIELDS_MAX];
     uint32_t count;
-    char txn[PAYMENT_ID_LEN], wallet[ACCESS_LOG_HEX_BYTES], key[ACCESS_LOG_HEX_BYTES];
+    char client[IP_TEXT_MAX], txn[PAYMENT_ID_LEN], wallet[ACCESS_LOG_HEX_BYTES],
+        key[ACCESS_LOG_HEX_BYTES];
 };
 
 static void access_line_add(struct access_line *line, struct log_field field)
@@ -45,6 +46,19 @@ static void access_line_add_text(struct access_line *line, const char *name, con
 {
     if (text != NULL)
         access_line_add(line, LOG_TEXT(name, text));
+}
+
+/* Whose the request is, behind the proxies of ours. */
+static void access_line_add_client(struct access_line *line, const struct ip_networks *trusted,
+                                   const struct http_finished *finished)
+{
+    if (finished->peer == NULL || finished->peer[0] == '\0')
+        return;
+    const struct ip_address client = client_address_of(trusted, finished->peer, finished->request);
+    struct buf text;
+    buf_init(&text, line->client, sizeof(line->client));
+    ip_address_write(&client, &text);
+    access_line_add(line, LOG_SPAN("client.address", buf_span(&text)));
 }
 
 static void access_line_add_request(struct access_line *line, const struct http_finished *finished)
@@ -93,38 +107,89 @@ static void access_line_add_note(struct access_line *line, const struct access_n
     access_line_add_text(line, "db.sqlstate", note->sqlstate);
 }
 
-static bool access_log_may_write(struct access_log *log)
+static const struct {
+    const char *name;
+    uint32_t lines_per_s_max;
+} REASONS[ACCESS_LOG_REASONS] = {
+    [ACCESS_LOG_CALLER_FAILED] = {"caller_failed", 100},
+    [ACCESS_LOG_CALLER] = {"caller", 100},
+    [ACCESS_LOG_STRANGER_FAILED] = {"stranger_failed", 25},
+    [ACCESS_LOG_STRANGER] = {"stranger", 100},
+    [ACCESS_LOG_AUTH_FAILURE] = {"auth_failure", 100},
+    [ACCESS_LOG_ADDRESS] = {"address", 0},
+};
+
+const char *access_log_reason_name(enum access_log_reason reason)
+{
+    return REASONS[reason].name;
+}
+
+uint32_t access_log_lines_per_s_max(enum access_log_reason kind)
+{
+    return REASONS[kind].lines_per_s_max;
+}
+
+/* ---- what is left out ---- */
+
+/* Audit lines: they must not be lost to the flood they tell of. */
+static void access_log_summarise(struct access_log *log)
+{
+    for (size_t i = 0; i < ACCESS_LOG_REASONS; i++) {
+        const uint64_t count = log->suppressed_total[i] - log->summarised_total[i];
+        if (count == 0)
+            continue;
+        log->summarised_total[i] = log->suppressed_total[i];
+        LOG_EMIT(LOG_WARN, LOG_AUDIT, "lines_suppressed", LOG_TEXT("reason", REASONS[i].name),
+                 LOG_U64("count", count));
+    }
+}
+
+static void access_log_on_summary(struct reactor_timer *timer)
+{
+    access_log_summarise(container_of(timer, struct access_log, summary));
+}
+
+static void access_log_suppress(struct access_log *log, enum access_log_reason reason)
+{
+    log->suppressed_total[reason]++;
+    if (!reactor_timer_is_set(&log->summary))
+        reactor_timer_set(log->config.reactor, &log->summary, clock_mono_us() + CLOCK_US_PER_S);
+}
+
+static bool access_log_may_write(struct access_log *log, enum access_log_reason kind)
 {
     const uint64_t second = clock_mono_us() / CLOCK_US_PER_S;
     if (second != log->second) {
         log->second = second;
-        log->lines_in_second = 0;
+        memset(log->lines_in_second, 0, sizeof(log->lines_in_second));
     }
-    if (log->lines_in_second >= ACCESS_LOG_LINES_PER_S_MAX) {
-        log->suppressed_total++;
+    if (log->lines_in_second[kind] >= REASONS[kind].lines_per_s_max) {
+        access_log_suppress(log, kind);
         return false;
     }
-    log->lines_in_second++;
+    log->lines_in_second[kind]++;
     log->lines_total++;
     return true;
 }
+
+/* ---- what is wanted ---- */
 
 static bool access_log_wants(struct access_log *log, const struct http_finished *finished)
 {
     const bool success = finished->status / 100 == 2 && !finished->dropped;
     if (!success || finished->duration_us > ACCESS_LOG_SLOW_US)
         return true;
-    if (log->sample == 0 || ++log->since_sample < log->sample)
+    if (log->config.sample == 0 || ++log->since_sample < log->config.sample)
         return false;
     log->since_sample = 0;
     return true;
 }
 
-static bool access_log_is_key_failure(const struct access_note *note)
+static enum access_log_reason access_log_kind(const struct access_note *note, unsigned status)
 {
-    return note != NULL && note->problem != NULL &&
-           (strcmp(note->problem, problem_kind(PROBLEM_API_KEY_MISSING)->slug) == 0 ||
-            strcmp(note->problem, problem_kind(PROBLEM_API_KEY_INVALID)->slug) == 0);
+    if (note != NULL && note->key_id != NULL)
+        return status >= 500 ? ACCESS_LOG_CALLER_FAILED : ACCESS_LOG_CALLER;
+    return status >= 500 ? ACCESS_LOG_STRANGER_FAILED : ACCESS_LOG_STRANGER;
 }
 
 static enum log_level access_log_level(unsigned status)
@@ -134,23 +199,45 @@ static enum log_level access_log_level(unsigned status)
     return status > 500 ? LOG_WARN : LOG_INFO;
 }
 
-void access_log_init(struct access_log *log, uint32_t sample)
+void access_log_init(struct access_log *log, const struct access_log_config *config)
 {
-    *log = (struct access_log){.sample = sample};
+    *log = (struct access_log){.config = *config, .summary = {.on_due = access_log_on_summary}};
+}
+
+void access_log_stop(struct access_log *log)
+{
+    if (log->config.reactor == NULL)
+        return;
+    reactor_timer_clear(log->config.reactor, &log->summary);
+    access_log_summarise(log);
 }
 
 void access_log_finished(void *owner, const struct http_finished *finished)
 {
     struct access_log *log = owner;
-    if (!access_log_wants(log, finished) || !access_log_may_write(log))
+    const struct access_note *note = finished->note;
+    const enum auth_verdict auth = note != NULL ? note->auth : AUTH_NOT_REFUSED;
+    if (!access_log_wants(log, finished))
+        return;
+    if (auth == AUTH_TOLD_UNLOGGED || auth == AUTH_THROTTLED_UNLOGGED) {
+        access_log_suppress(log, ACCESS_LOG_ADDRESS);
+        return;
+    }
+    const bool access = access_log_may_write(log, access_log_kind(note, finished->status));
+    const bool audit =
+        auth != AUTH_NOT_REFUSED && access_log_may_write(log, ACCESS_LOG_AUTH_FAILURE);
+    if (!access && !audit)
         return;
     struct access_line line;
     line.count = 0;
     access_line_add_request(&line, finished);
-    if (finished->note != NULL)
-        access_line_add_note(&line, finished->note);
+    access_line_add_client(&line, log->config.trusted, finished);
+    if (note != NULL)
+        access_line_add_note(&line, note);
     line.fields[line.count] = (struct log_field){.type = LOG_FIELD_END};
-    log_write(access_log_level(finished->status), "access", "request", line.fields);
-    if (access_log_is_key_failure(finished->note) && access_log_may_write(log))
-        log_write(LOG_WARN, "audit", "auth_failure", line.fields);
+    if (access)
+        log_write(access_log_level(finished->status), LOG_ACCESS, "request", line.fields);
+    if (audit)
+        log_write(LOG_WARN, LOG_AUTH, auth == AUTH_THROTTLED ? "auth_throttled" : "auth_failure",
+                  line.fields);
 }

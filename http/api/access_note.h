@@ -9,6 +9,7 @@
 
 #include "core/secret.h"
 #include "core/uuid7.h"
+#include "http/api/auth_throttle.h"
 #include "http/server/http_server.h"
 
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 struct access_note {
     const char *problem; /* slug, NULL: none */
     const char *key_id;  /* which API key; NULL: none */
+    enum auth_verdict auth;
     int32_t client_id;
     uint32_t queue_us, db_us, budget_ms;
     const char *idempotency; /* new replay race in_flight mismatch */

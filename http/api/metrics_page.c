@@ -171,14 +171,35 @@ static void add_build(struct metrics_writer *writer, const struct config *config
                 5, 1);
 }
 
+static void add_throttle(struct metrics_writer *writer, const struct auth_throttle *throttle)
+{
+    const struct auth_throttle_stats stats = auth_throttle_stats(throttle);
+    metrics_family(writer, "auth_failures_total", METRICS_COUNTER,
+                   "Requests without a valid API key, by what they were told");
+    metrics_labelled(writer, "answer", "refused", stats.told_total);
+    metrics_labelled(writer, "answer", "throttled", stats.throttled_total);
+    metrics_gauge(writer, "auth_throttle_addresses", "Addresses whose failures are counted",
+                  stats.addresses);
+    metrics_counter(writer, "auth_throttle_forgotten_total",
+                    "Addresses forgotten within their second, because the table was full",
+                    stats.forgotten_total);
+}
+
 static void add_logs(struct metrics_writer *writer, const struct access_log *access_log)
 {
-    metrics_counter(writer, "log_lines_dropped_total", "Log lines that did not fit in the ring",
-                    log_dropped());
+    metrics_family(writer, "log_lines_dropped_total", METRICS_COUNTER,
+                   "Log lines that did not fit in their ring, or had no reader");
+    for (unsigned i = 0; i < LOG_RINGS; i++)
+        metrics_labelled(writer, "ring", log_ring_name((enum log_ring)i),
+                         log_dropped((enum log_ring)i));
     metrics_counter(writer, "access_log_lines_total", "Access and audit lines of requests",
                     access_log->lines_total);
-    metrics_counter(writer, "access_log_lines_suppressed_total",
-                    "Access lines left out by the bound per second", access_log->suppressed_total);
+    metrics_family(
+        writer, "access_log_lines_suppressed_total", METRICS_COUNTER,
+        "Lines of requests left out, by the bound per second that they would have passed");
+    for (unsigned i = 0; i < ACCESS_LOG_REASONS; i++)
+        metrics_labelled(writer, "reason", access_log_reason_name((enum access_log_reason)i),
+                         access_log->suppressed_total[i]);
 }
 
 void metrics_page_write(struct buf *out, bool openmetrics, const struct metrics_sources *sources)
@@ -192,6 +213,7 @@ void metrics_page_write(struct buf *out, bool openmetrics, const struct metrics_
     add_http(&writer, parts->server);
     add_keys(&writer, parts->keys);
     add_loop(&writer, parts->reactor);
+    add_throttle(&writer, parts->throttle);
     add_logs(&writer, parts->access_log);
     add_process(&writer, sources);
     add_build(&writer, parts->config);

@@ -23,6 +23,7 @@ struct ops_api_parts {
     const struct payment_api *payments;
     const struct api_keys *keys;
     const struct access_log *access_log;
+    const struct auth_throttle *throttle;
     const bool *draining;
 };
 

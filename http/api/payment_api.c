@@ -10,6 +10,20 @@
 
 #include <stdlib.h>
 
+/* An address that fails again and again is told to wait. Only who has no valid key comes here. */
+static void payment_api_refuse_key(struct payment_call *call, enum problem problem)
+{
+    struct http_exchange *exchange = call->exchange;
+    const enum auth_verdict verdict = auth_throttle_refuse(
+        call->api->throttle, http_exchange_peer(exchange), http_exchange_request(exchange));
+    access_note_of(exchange)->auth = verdict;
+    if (verdict == AUTH_THROTTLED || verdict == AUTH_THROTTLED_UNLOGGED)
+        payment_call_refuse_because(call, PROBLEM_TOO_MANY_FAILURES,
+                                    "too many from this address; a valid key is served");
+    else
+        payment_call_refuse_because(call, problem, NULL);
+}
+
 /* Takes the exchange's call and checks key and Accept; NULL: answered. */
 static struct payment_call *payment_api_take_call(struct payment_api *api,
                                                   struct http_exchange *exchange)
@@ -26,11 +40,11 @@ static struct payment_call *payment_api_take_call(struct payment_api *api,
     *call = (struct payment_call){
         .api = api, .exchange = exchange, .auth_us = clock_mono_us() - began_us};
     if (count <= 1 && presented.len == 0) {
-        payment_call_refuse_because(call, PROBLEM_API_KEY_MISSING, NULL);
+        payment_api_refuse_key(call, PROBLEM_API_KEY_MISSING);
         return NULL;
     }
     if (key == NULL || count > 1) {
-        payment_call_refuse_because(call, PROBLEM_API_KEY_INVALID, NULL);
+        payment_api_refuse_key(call, PROBLEM_API_KEY_INVALID);
         return NULL;
     }
     call->op.client_id = key->client_id;
@@ -238,8 +252,8 @@ static bool payment_api_on_abandon(void *app, struct http_exchange *exchange)
 /* ---- life ---- */
 
 enum err payment_api_create(struct payment_api **api, struct payment_store *store,
-                            struct api_keys *keys, const struct config *config,
-                            uint32_t exchange_max)
+                            struct api_keys *keys, struct auth_throttle *throttle,
+                            const struct config *config, uint32_t exchange_max)
 {
     struct payment_api *made =
         calloc(1, sizeof(*made) + (size_t)exchange_max * sizeof(made->calls[0]));
@@ -252,6 +266,7 @@ enum err payment_api_create(struct payment_api **api, struct payment_store *stor
     CHECK(PAYMENT_CODE_COUNT <= PAYMENT_STATS_CODES_MAX);
     made->store = store;
     made->keys = keys;
+    made->throttle = throttle;
     made->budget_us_max = (uint64_t)config->request_budget_ms * CLOCK_US_PER_MS;
     made->call_count = exchange_max;
     *api = made;

@@ -10,16 +10,17 @@
 
 #include "core/config.h"
 #include "http/api/api_key.h"
+#include "http/api/auth_throttle.h"
 #include "http/api/payment_stats.h"
 #include "http/server/http_server.h"
 #include "pool/payment_store.h"
 
 struct payment_api;
 
-/* store, keys and config are borrowed for the api's life. */
+/* store, keys, throttle and config are borrowed for the api's life. */
 MUST_USE enum err payment_api_create(struct payment_api **api, struct payment_store *store,
-                                     struct api_keys *keys, const struct config *config,
-                                     uint32_t exchange_max);
+                                     struct api_keys *keys, struct auth_throttle *throttle,
+                                     const struct config *config, uint32_t exchange_max);
 void payment_api_destroy(struct payment_api *api);
 /* Appends its routes; returns how many. */
 uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, uint32_t room);

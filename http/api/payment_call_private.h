@@ -57,6 +57,7 @@ struct payment_call {
 struct payment_api {
     struct payment_store *store;
     struct api_keys *keys;
+    struct auth_throttle *throttle;
     uint64_t budget_us_max;
     struct payment_answer_style style;
     struct uuid7_generator ids;

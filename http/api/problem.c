@@ -55,6 +55,8 @@ static const struct problem_kind kinds[PROBLEMS] = {
                                         "This Idempotency-Key belongs to another request", ""},
     [PROBLEM_PAN_DETECTED] = {"pan-detected", 422, "Card number detected",
                               "Card numbers are not accepted", ""},
+    [PROBLEM_TOO_MANY_FAILURES] = {"too-many-failures", 429, "Too many failures",
+                                   "Too many requests without a valid API key", RETRY_SOON},
     [PROBLEM_HEADERS_TOO_LARGE] = {"headers-too-large", 431, "Request header fields too large",
                                    "Request header fields too large", ""},
     [PROBLEM_INTERNAL] = {"internal", 500, "Internal error", "Internal error", ""},
@@ -99,6 +101,7 @@ static const char *const applied[PROBLEMS] = {
     [PROBLEM_OVERLOADED] = "no",           [PROBLEM_WALLET_UNAVAILABLE] = "no",
     [PROBLEM_DATABASE_UNAVAILABLE] = "no", [PROBLEM_DEADLINE_EXCEEDED] = "no",
     [PROBLEM_OUTCOME_UNKNOWN] = "unknown", [PROBLEM_WRONG_REGION] = "no",
+    [PROBLEM_TOO_MANY_FAILURES] = "no",
 };
 
 const struct problem_kind *problem_kind(enum problem problem)

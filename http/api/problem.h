@@ -37,6 +37,7 @@ enum problem {
     PROBLEM_INVALID_PARAMETER,       /* 422 */
     PROBLEM_IDEMPOTENCY_KEY_REUSED,  /* 422 */
     PROBLEM_PAN_DETECTED,            /* 422 */
+    PROBLEM_TOO_MANY_FAILURES,       /* 429 + Retry-After */
     PROBLEM_HEADERS_TOO_LARGE,       /* 431 */
     PROBLEM_INTERNAL,                /* 500 */
     PROBLEM_NOT_IMPLEMENTED,         /* 501 */

@@ -38,6 +38,8 @@ struct service {
     struct reactor *reactor;
     struct reactor_hook flush_hook;
     struct api_keys keys;
+    struct ip_networks trusted;
+    struct auth_throttle *throttle;
     struct access_log access_log;
     struct pg_pool *pool;
     struct payment_store *store;
@@ -151,9 +153,17 @@ static enum err service_build_apis(struct service *service)
     const struct config *config = service->config;
     api_keys_set(&service->keys, span_of(config->api_secret_key),
                  span_of(config->api_secret_key_previous));
-    access_log_init(&service->access_log, config->access_log_sample);
-    enum err err = payment_api_create(&service->payments, service->store, &service->keys, config,
-                                      config->http_active_max);
+    CHECK(ip_networks_parse(span_of(config->trusted_proxies), &service->trusted) == NULL);
+    access_log_init(&service->access_log,
+                    &(struct access_log_config){.reactor = service->reactor,
+                                                .trusted = &service->trusted,
+                                                .sample = config->access_log_sample});
+    enum err err =
+        auth_throttle_create(&service->throttle, &service->trusted, config->auth_failures_per_s);
+    if (err != ERR_OK)
+        return service_failed("throttle of failed keys", err);
+    err = payment_api_create(&service->payments, service->store, &service->keys, service->throttle,
+                             config, config->http_active_max);
     if (err != ERR_OK)
         return service_failed("payment api", err);
     const struct ops_api_parts parts = {
@@ -165,6 +175,7 @@ static enum err service_build_apis(struct service *service)
         .payments = service->payments,
         .keys = &service->keys,
         .access_log = &service->access_log,
+        .throttle = service->throttle,
         .draining = &service->drain.draining,
     };
     err = ops_api_create(&service->ops, &parts);
@@ -250,6 +261,8 @@ static void service_tear_down(struct service *service)
         http_server_destroy(service->server);
     ops_api_destroy(service->ops);
     payment_api_destroy(service->payments);
+    auth_throttle_destroy(service->throttle);
+    access_log_stop(&service->access_log);
     if (service->store != NULL)
         payment_store_destroy(service->store);
     if (service->pool != NULL)

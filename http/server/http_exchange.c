@@ -435,6 +435,11 @@ const char *http_exchange_trace_id(const struct http_exchange *exchange)
     return exchange->trace_id;
 }
 
+const char *http_exchange_peer(const struct http_exchange *exchange)
+{
+    return exchange->conn->peer;
+}
+
 void *http_exchange_note(struct http_exchange *exchange)
 {
     return note_of(exchange);

@@ -225,6 +225,8 @@ const char *http_exchange_trace_id(const struct http_exchange *exchange);
 /* The client's own X-Request-Id where it sent one that is valid (once, 1 to HTTP_REQUEST_ID_MAX
  * visible ASCII characters, any of them: escape it), else the trace id. */
 const char *http_exchange_request_id(const struct http_exchange *exchange);
+/* Numeric address of who sent it; "": a descriptor without one. */
+const char *http_exchange_peer(const struct http_exchange *exchange);
 /* The application's note_bytes of this request, aligned for any type; zeroed when it began. */
 void *http_exchange_note(struct http_exchange *exchange);
 

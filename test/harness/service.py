@@ -81,6 +81,7 @@ class Service:
             "PORT": self.port,
             "OPS_PORT": self.ops_port,
             "DRAIN_DELAY_MS": "0",
+            "AUTH_FAILURES_PER_S": "0",  # all tests come from one address
             **(settings or {}),
         }
         self.lines = []

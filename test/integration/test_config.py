@@ -51,6 +51,8 @@ def test_empty_environment_explains_itself_and_exits_78():
         ({"REQUEST_BUDGET_MS": "0"}, "REQUEST_BUDGET_MS"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ({"BIND_ADDRESS": "localhost"}, "BIND_ADDRESS"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.0/33"}, "TRUSTED_PROXIES"),
+        ({"AUTH_FAILURES_PER_S": "-1"}, "AUTH_FAILURES_PER_S"),
         ({"DATABASE_TLS_INSECURE": "yes"}, "DATABASE_TLS_INSECURE"),
         ({"DATABASE_URL_FILE": "/dev/null"}, "DATABASE_URL"),
         ({"REGION_FILE": "/dev/null"}, "REGION"),

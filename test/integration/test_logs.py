@@ -111,6 +111,38 @@ def test_wrong_key_is_audited(chatty_service):
     assert "not the key" not in "".join(chatty_service.lines)
 
 
+def failures_until_throttled(service, forwarded, most=30):
+    """Wrong keys from behind a proxy, until the address that it names is told to wait."""
+    headers = {"X-Forwarded-For": forwarded}
+    answers = [
+        service.call("GET", SIMULATE, headers, key="not the key").status for _ in range(most)
+    ]
+    return answers.index(429) if 429 in answers else None
+
+
+def test_client_behind_a_trusted_proxy_is_logged_and_throttled(start_service):
+    settings = {"TRUSTED_PROXIES": "127.0.0.0/8,10.0.0.0/8", "AUTH_FAILURES_PER_S": "2"}
+    service = start_service({**PATIENT, **settings})
+    answer = service.call(
+        "GET", SIMULATE, {"X-Forwarded-For": "1.1.1.1, 203.0.113.7, 10.2.2.2"}, key="not the key"
+    )
+
+    event = access_line(service, answer)
+
+    assert event["client.address"] == "203.0.113.7"
+    assert event["network.peer.address"] == "127.0.0.1"
+    assert failures_until_throttled(service, "203.0.113.8") == 2
+    other = service.call("GET", SIMULATE, {"X-Forwarded-For": "203.0.113.9"}, key="not the key")
+    assert other.status == 403
+
+
+def test_forwarded_address_of_a_stranger_is_not_believed(start_service):
+    service = start_service({**PATIENT, "TRUSTED_PROXIES": "10.0.0.0/8"})
+    answer = service.call("GET", "/nothing", {"X-Forwarded-For": "203.0.113.7"})
+
+    assert access_line(service, answer)["client.address"] == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -67,6 +67,11 @@ FAMILIES = {
     "process_open_fds": "gauge",
     "process_start_time_seconds": "gauge",
     "log_lines_dropped_total": "counter",
+    "access_log_lines_total": "counter",
+    "access_log_lines_suppressed_total": "counter",
+    "auth_failures_total": "counter",
+    "auth_throttle_addresses": "gauge",
+    "auth_throttle_forgotten_total": "counter",
 }
 
 

@@ -295,6 +295,23 @@ static void test_order_is_not_judged_on_a_refused_value(void **state)
     assert_refused("REQUEST_BUDGET_MS: \"soon\" is not a whole number in decimal digits\n");
 }
 
+static void test_trusted_proxies_must_be_networks(void **state)
+{
+    (void)state;
+    assert_int_equal(load(), ERR_OK);
+    assert_string_equal(config.trusted_proxies, "");
+    assert_int_equal(config.auth_failures_per_s, 10);
+    config_fixture_set("TRUSTED_PROXIES", "10.0.0.0/8,2001:db8::/32");
+    assert_int_equal(load(), ERR_OK);
+    assert_string_equal(config.trusted_proxies, "10.0.0.0/8,2001:db8::/32");
+    config_fixture_set("TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.1/8");
+    assert_refused("TRUSTED_PROXIES: entry 2 has bits behind its prefix\n");
+    config_fixture_set("TRUSTED_PROXIES", "proxy");
+    assert_refused("TRUSTED_PROXIES: entry 1 is not a numeric address\n");
+    config_fixture_set("TRUSTED_PROXIES", "0.0.0.0/0");
+    assert_refused("TRUSTED_PROXIES: entry 1 takes everybody in\n");
+}
+
 static void test_bind_address_must_be_numeric(void **state)
 {
     (void)state;
@@ -386,7 +403,7 @@ static void test_operations_have_a_port_of_their_own_unless_it_is_the_same(void 
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(setting_count(), 42);
+    assert_int_equal(setting_count(), 44);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t k = i + 1; k < setting_count(); k++)
             assert_string_not_equal(CONFIG_SETTINGS[i].name, CONFIG_SETTINGS[k].name);
@@ -443,6 +460,7 @@ int main(void)
         TEST(test_timeouts_and_limits_must_be_in_order),
         TEST(test_order_is_not_judged_on_a_refused_value),
         TEST(test_bind_address_must_be_numeric),
+        TEST(test_trusted_proxies_must_be_networks),
         TEST(test_print_shows_everything_but_secrets),
         TEST(test_help_has_a_line_for_every_setting),
         TEST(test_operations_have_a_port_of_their_own_unless_it_is_the_same),

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #define HEAD "{\"timestamp\":\"2026-11-24T02:03:26.496301Z\",\"severity_text\":"
-enum { TEXT_BYTES = 2 * LOG_RING_BYTES, PIPE_BYTES = 4096 };
+enum { TEXT_BYTES = 2 * LOG_RING_BYTES + 2 * LOG_AUDIT_RING_BYTES, PIPE_BYTES = 4096 };
 
 static const struct log_identity identity = {"api", "1.0.0", "eu-south-2", "test"};
 static int pipe_read = -1, pipe_write = -1;
@@ -25,6 +25,7 @@ static size_t text_len;
 
 /* The kernel's answers as a test wants them; 0 is the kernel's own. */
 static int write_errno;
+static int writes_until_errno; /* 0: off; then EAGAIN, once */
 static size_t write_bytes_max;
 static int poll_calls;
 static bool poll_reads_pipe; /* a reader wakes up while the writer waits */
@@ -52,6 +53,8 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t count)
         write_errno = 0;
         return -1;
     }
+    if (writes_until_errno > 0 && writes_until_errno-- == 1)
+        write_errno = EAGAIN;
     if (write_bytes_max != 0 && count > write_bytes_max)
         count = write_bytes_max;
     return __real_write(fd, bytes, count);
@@ -165,25 +168,25 @@ static void flush_and_read_all(void)
 static void test_full_ring_drops_and_counts_and_keeps_lines_whole(void **unused)
 {
     const uint64_t total = 4000;
-    const uint64_t dropped_before = log_dropped();
+    const uint64_t dropped_before = log_dropped(LOG_RING_COMMON);
     (void)unused;
 
     for (uint64_t n = 1; n <= total; n++)
         write_numbered(n);
-    const uint64_t dropped = log_dropped() - dropped_before;
+    const uint64_t dropped = log_dropped(LOG_RING_COMMON) - dropped_before;
     assert_true(dropped > 0);
     assert_true(dropped < total);
     flush_and_read_all();
 
     assert_int_equal(assert_whole_lines_in_order(), total - dropped);
-    assert_int_equal(log_dropped() - dropped_before, dropped);
+    assert_int_equal(log_dropped(LOG_RING_COMMON) - dropped_before, dropped);
     assert_true(text_len > LOG_RING_BYTES - LOG_LINE_BYTES_MAX);
     assert_true(text_len <= LOG_RING_BYTES);
 }
 
 static void test_wrapping_ring_keeps_every_line(void **unused)
 {
-    const uint64_t dropped_before = log_dropped();
+    const uint64_t dropped_before = log_dropped(LOG_RING_COMMON);
     uint64_t total = 0;
     (void)unused;
 
@@ -199,7 +202,7 @@ static void test_wrapping_ring_keeps_every_line(void **unused)
     flush_and_read_all();
 
     assert_int_equal(assert_whole_lines_in_order(), total);
-    assert_int_equal(log_dropped(), dropped_before);
+    assert_int_equal(log_dropped(LOG_RING_COMMON), dropped_before);
 }
 
 static void test_flush_to_a_full_pipe_returns_and_loses_nothing(void **unused)
@@ -239,7 +242,7 @@ static void test_each_write_to_a_pipe_is_whole_lines(void **unused)
 
 static void test_interrupted_and_short_writes_lose_nothing(void **unused)
 {
-    const uint64_t dropped_before = log_dropped();
+    const uint64_t dropped_before = log_dropped(LOG_RING_COMMON);
     (void)unused;
     write_numbered(1);
     write_numbered(2);
@@ -252,12 +255,12 @@ static void test_interrupted_and_short_writes_lose_nothing(void **unused)
     flush_and_read_all();
 
     assert_int_equal(assert_whole_lines_in_order(), 2);
-    assert_int_equal(log_dropped(), dropped_before);
+    assert_int_equal(log_dropped(LOG_RING_COMMON), dropped_before);
 }
 
 static void test_lost_reader_drops_what_waits_and_counts_it(void **unused)
 {
-    const uint64_t dropped_before = log_dropped();
+    const uint64_t dropped_before = log_dropped(LOG_RING_COMMON);
     (void)unused;
     for (uint64_t n = 1; n <= 3; n++)
         write_numbered(n);
@@ -267,7 +270,7 @@ static void test_lost_reader_drops_what_waits_and_counts_it(void **unused)
     errno = 0;
     log_flush();
 
-    assert_int_equal(log_dropped() - dropped_before, 3);
+    assert_int_equal(log_dropped(LOG_RING_COMMON) - dropped_before, 3);
     assert_int_equal(errno, 0);
     close_pipe();
     open_pipe();
@@ -324,6 +327,55 @@ static void test_regular_file_is_written_without_asking(void **unused)
     assert_int_equal(close(file), 0);
 }
 
+static void write_audit(enum log_category category, uint64_t number)
+{
+    LOG_EMIT(LOG_INFO, category, "x", LOG_U64("n", number), LOG_U64("last", 1));
+}
+
+static void test_a_flood_of_one_kind_drops_no_line_of_another(void **unused)
+{
+    (void)unused;
+    uint64_t before[LOG_RINGS];
+    for (int i = 0; i < LOG_RINGS; i++)
+        before[i] = log_dropped((enum log_ring)i);
+    for (uint64_t n = 1000; n < 5000; n++) {
+        write_numbered(n);
+        write_audit(LOG_AUTH, n);
+    }
+    for (uint64_t n = 1; n <= 100; n++)
+        write_audit(LOG_AUDIT, n);
+
+    assert_true(log_dropped(LOG_RING_COMMON) > before[LOG_RING_COMMON]);
+    assert_true(log_dropped(LOG_RING_AUTH) > before[LOG_RING_AUTH]);
+    assert_int_equal(log_dropped(LOG_RING_AUDIT), before[LOG_RING_AUDIT]);
+    flush_and_read_all();
+
+    /* The audit's come first, in their order, and all of them. */
+    struct span rest = {text, text_len};
+    for (uint64_t n = 1; n <= 100; n++)
+        assert_int_equal(line_number(span_cut(&rest, '\n')), n);
+    assert_true(rest.len > LOG_RING_BYTES);
+}
+
+static void test_an_audit_line_never_cuts_another_in_two(void **unused)
+{
+    (void)unused;
+    write_numbered(7);
+    write_bytes_max = 20;
+    writes_until_errno = 1;
+    log_flush();
+    read_pipe();
+    assert_int_equal(text_len, 20);
+    write_audit(LOG_AUDIT, 1);
+    write_bytes_max = 0;
+    flush_and_read_all();
+
+    struct span rest = {text, text_len};
+    assert_int_equal(line_number(span_cut(&rest, '\n')), 7);
+    assert_int_equal(line_number(span_cut(&rest, '\n')), 1);
+    assert_int_equal(rest.len, 0);
+}
+
 #define LOG_TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -335,6 +387,8 @@ int main(void)
         LOG_TEST(test_each_write_to_a_pipe_is_whole_lines),
         LOG_TEST(test_interrupted_and_short_writes_lose_nothing),
         LOG_TEST(test_lost_reader_drops_what_waits_and_counts_it),
+        LOG_TEST(test_a_flood_of_one_kind_drops_no_line_of_another),
+        LOG_TEST(test_an_audit_line_never_cuts_another_in_two),
         LOG_TEST(test_flush_all_waits_for_a_slow_reader),
         LOG_TEST(test_flush_all_gives_up_at_its_limit),
         LOG_TEST(test_regular_file_is_written_without_asking),

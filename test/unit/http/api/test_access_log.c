@@ -16,6 +16,8 @@
 static uint64_t now_us;
 static int read_end = -1;
 static char text[LOG_RING_BYTES + 1];
+static struct reactor *reactor;
+static struct ip_networks trusted;
 static struct access_note note;
 static struct http_finished finished;
 
@@ -41,6 +43,20 @@ static uint32_t lines_of(const char *lines)
     return count;
 }
 
+static void start_log(struct access_log *log, uint32_t sample)
+{
+    access_log_init(log, &(struct access_log_config){
+                             .reactor = reactor, .trusted = &trusted, .sample = sample});
+}
+
+static uint32_t count_of(const char *lines, const char *what)
+{
+    uint32_t count = 0;
+    for (; (lines = strstr(lines, what)) != NULL; lines++)
+        count++;
+    return count;
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -63,13 +79,13 @@ static void test_success_is_sampled(void **state)
 {
     (void)state;
     struct access_log log;
-    access_log_init(&log, 3);
+    start_log(&log, 3);
 
     for (int i = 0; i < 6; i++)
         access_log_finished(&log, &finished);
 
     assert_int_equal(lines_of(logged()), 2);
-    access_log_init(&log, 0);
+    start_log(&log, 0);
     access_log_finished(&log, &finished);
     assert_int_equal(lines_of(logged()), 0);
 }
@@ -78,7 +94,7 @@ static void test_failure_and_slow_are_always_logged(void **state)
 {
     (void)state;
     struct access_log log;
-    access_log_init(&log, 0);
+    start_log(&log, 0);
 
     finished.status = 503;
     note.problem = problem_kind(PROBLEM_OVERLOADED)->slug;
@@ -95,31 +111,123 @@ static void test_failure_and_slow_are_always_logged(void **state)
     assert_non_null(strstr(text, "\"duration_us\":100001"));
 }
 
-static void test_lines_a_second_are_bounded_and_counted(void **state)
+static void finish_many(struct access_log *log, uint32_t count)
 {
-    (void)state;
-    struct access_log log;
-    access_log_init(&log, 0);
-    finished.status = 404;
-
-    for (int i = 0; i < ACCESS_LOG_LINES_PER_S_MAX + 7; i++) {
-        access_log_finished(&log, &finished);
+    for (uint32_t i = 0; i < count; i++) {
+        access_log_finished(log, &finished);
         if (i % 50 == 0)
             log_flush();
     }
-    assert_int_equal(log.lines_total, ACCESS_LOG_LINES_PER_S_MAX);
-    assert_int_equal(log.suppressed_total, 7);
-    now_us += CLOCK_US_PER_S;
+}
+
+/* As the loop does when time has passed. */
+static void pass(uint64_t time_us)
+{
+    now_us += time_us;
+    assert_int_equal(reactor_turn(reactor, 0), ERR_OK);
+}
+
+static void test_each_kind_has_its_own_bound(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key_id;
+        uint16_t status;
+        enum access_log_reason kind;
+    } rows[] = {{"current", 503, ACCESS_LOG_CALLER_FAILED},
+                {"current", 422, ACCESS_LOG_CALLER},
+                {NULL, 503, ACCESS_LOG_STRANGER_FAILED},
+                {NULL, 404, ACCESS_LOG_STRANGER}};
+    struct access_log log;
+    start_log(&log, 0);
+    uint64_t total = 0;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const uint32_t most = access_log_lines_per_s_max(rows[i].kind);
+        note.key_id = rows[i].key_id;
+        finished.status = rows[i].status;
+        finish_many(&log, most + 7);
+        total += most;
+        assert_int_equal(log.lines_total, total);
+        assert_int_equal(log.suppressed_total[rows[i].kind], 7);
+        (void)logged();
+    }
+    pass(CLOCK_US_PER_S);
     access_log_finished(&log, &finished);
 
-    assert_int_equal(log.lines_total, ACCESS_LOG_LINES_PER_S_MAX + 1);
+    assert_int_equal(log.lines_total, total + 1);
+    access_log_stop(&log);
+}
+
+static void test_what_is_left_out_is_told_once_a_second_by_reason(void **state)
+{
+    (void)state;
+    struct access_log log;
+    start_log(&log, 0);
+    finished.status = 404;
+    finish_many(&log, access_log_lines_per_s_max(ACCESS_LOG_STRANGER) + 7);
+    finished.status = 401;
+    note.auth = AUTH_THROTTLED_UNLOGGED;
+    finish_many(&log, 3);
+    (void)logged();
+
+    pass(CLOCK_US_PER_S - 1);
+    assert_int_equal(lines_of(logged()), 0);
+    pass(1);
+    assert_int_equal(lines_of(logged()), 2);
+    assert_non_null(strstr(text, "\"body\":\"lines_suppressed\",\"event.category\":\"audit\""));
+    assert_non_null(strstr(text, "\"reason\":\"stranger\",\"count\":7}"));
+    assert_non_null(strstr(text, "\"reason\":\"address\",\"count\":3}"));
+    pass(CLOCK_US_PER_S);
+    assert_int_equal(lines_of(logged()), 0);
+
+    access_log_finished(&log, &finished);
+    access_log_stop(&log);
+    assert_non_null(strstr(logged(), "\"reason\":\"address\",\"count\":1}"));
+}
+
+static void test_refused_keys_of_many_leave_the_callers_their_lines(void **state)
+{
+    (void)state;
+    struct access_log log;
+    start_log(&log, 0);
+    finished.status = 403;
+    note.auth = AUTH_TOLD;
+    finish_many(&log, 1000);
+    (void)logged();
+
+    note.auth = AUTH_NOT_REFUSED;
+    note.key_id = "current";
+    finished.status = 503;
+    finish_many(&log, 30);
+
+    assert_int_equal(count_of(logged(), "\"http.response.status_code\":503"), 30);
+    access_log_stop(&log);
+}
+
+static void test_line_tells_the_client_behind_a_trusted_proxy(void **state)
+{
+    (void)state;
+    struct access_log log;
+    start_log(&log, 1);
+    assert_null(ip_networks_parse(SPAN("127.0.0.0/8"), &trusted));
+    const struct http_request request = {
+        .header_count = 1, .headers = {{SPAN("X-Forwarded-For"), SPAN("203.0.113.7")}}};
+    finished.request = &request;
+
+    access_log_finished(&log, &finished);
+
+    assert_non_null(strstr(logged(), "\"network.peer.address\":\"127.0.0.1\""));
+    assert_non_null(strstr(text, "\"client.address\":\"203.0.113.7\""));
+    trusted.count = 0;
+    access_log_finished(&log, &finished);
+    assert_non_null(strstr(logged(), "\"client.address\":\"127.0.0.1\""));
 }
 
 static void test_payment_fields_hold_tags_not_values(void **state)
 {
     (void)state;
     struct access_log log;
-    access_log_init(&log, 1);
+    start_log(&log, 1);
     note = (struct access_note){.key_id = "current",
                                 .client_id = 1,
                                 .queue_us = 12,
@@ -150,7 +258,7 @@ static void test_request_id_of_the_client_cannot_forge_a_field(void **state)
 {
     (void)state;
     struct access_log log;
-    access_log_init(&log, 1);
+    start_log(&log, 1);
     finished.request_id = "a\",\"body\":\"forged\\";
 
     access_log_finished(&log, &finished);
@@ -164,21 +272,30 @@ static void test_refused_key_is_also_an_audit_line(void **state)
 {
     (void)state;
     struct access_log log;
-    access_log_init(&log, 0);
+    start_log(&log, 0);
     finished.status = 403;
     note.problem = problem_kind(PROBLEM_API_KEY_INVALID)->slug;
-
+    note.auth = AUTH_TOLD;
     access_log_finished(&log, &finished);
-
     assert_int_equal(lines_of(logged()), 2);
-    assert_non_null(strstr(text, "auth_failure"));
+    assert_non_null(strstr(text, "\"body\":\"auth_failure\",\"event.category\":\"audit\""));
+
+    note.auth = AUTH_THROTTLED;
+    access_log_finished(&log, &finished);
+    assert_int_equal(count_of(logged(), "\"body\":\"auth_throttled\""), 1);
+
+    note.auth = AUTH_TOLD_UNLOGGED;
+    access_log_finished(&log, &finished);
+    assert_int_equal(lines_of(logged()), 0);
+    assert_int_equal(log.suppressed_total[ACCESS_LOG_ADDRESS], 1);
+    access_log_stop(&log);
 }
 
 static void test_line_without_request_or_note(void **state)
 {
     (void)state;
     struct access_log log;
-    access_log_init(&log, 0);
+    start_log(&log, 0);
     finished.status = 400;
     finished.endpoint = "other";
     finished.method = HTTP_OTHER;
@@ -197,6 +314,8 @@ static int group_set_up(void **state)
     int ends[2];
     if (pipe2(ends, O_NONBLOCK) == -1 || fcntl(ends[1], F_SETPIPE_SZ, LOG_RING_BYTES) == -1)
         return -1;
+    if (reactor_create(&reactor, 4) != ERR_OK)
+        return -1;
     read_end = ends[0];
     log_open(ends[1], LOG_INFO, &identity);
     return 0;
@@ -207,7 +326,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_success_is_sampled, set_up),
         cmocka_unit_test_setup(test_failure_and_slow_are_always_logged, set_up),
-        cmocka_unit_test_setup(test_lines_a_second_are_bounded_and_counted, set_up),
+        cmocka_unit_test_setup(test_each_kind_has_its_own_bound, set_up),
+        cmocka_unit_test_setup(test_what_is_left_out_is_told_once_a_second_by_reason, set_up),
+        cmocka_unit_test_setup(test_refused_keys_of_many_leave_the_callers_their_lines, set_up),
+        cmocka_unit_test_setup(test_line_tells_the_client_behind_a_trusted_proxy, set_up),
         cmocka_unit_test_setup(test_payment_fields_hold_tags_not_values, set_up),
         cmocka_unit_test_setup(test_request_id_of_the_client_cannot_forge_a_field, set_up),
         cmocka_unit_test_setup(test_refused_key_is_also_an_audit_line, set_up),

@@ -54,6 +54,11 @@ const char *http_exchange_request_id(const struct http_exchange *exchange)
     (void)exchange;
     return "0123456789abcdef0123456789abcdef";
 }
+const char *http_exchange_peer(const struct http_exchange *exchange)
+{
+    (void)exchange;
+    return "192.0.2.1";
+}
 void *http_exchange_note(struct http_exchange *exchange)
 {
     return &exchange->note;
@@ -128,6 +133,9 @@ const char *pg_outcome_name(enum pg_outcome outcome)
 
 static struct payment_api *api;
 static struct api_keys keys;
+static struct auth_throttle *throttle;
+static const struct ip_networks no_proxies;
+enum { FAILURES_PER_S = 5 };
 static struct http_route routes[3];
 static const char HOLD[] = "{\"wallet_id\":\"wal_1\",\"amount\":1250,\"currency\":\"EUR\","
                            "\"merchant\":{\"mcc\":\"5812\",\"country\":\"ES\"}}";
@@ -161,7 +169,8 @@ static int set_up(void **state)
                                                          .currency = "EUR",
                                                          .merchant_country = "ES",
                                                          .mcc = 5812}};
-    if (payment_api_create(&api, NULL, &keys, &config, 1) != ERR_OK)
+    if (auth_throttle_create(&throttle, &no_proxies, FAILURES_PER_S) != ERR_OK ||
+        payment_api_create(&api, NULL, &keys, throttle, &config, 1) != ERR_OK)
         return -1;
     return payment_api_routes(api, routes, 3) == 3 ? 0 : -1;
 }
@@ -170,6 +179,7 @@ static int tear_down(void **state)
 {
     (void)state;
     payment_api_destroy(api);
+    auth_throttle_destroy(throttle);
     return 0;
 }
 
@@ -235,6 +245,30 @@ static bool headers_have(const char *text)
 }
 
 /* ---- the key ---- */
+
+static void test_only_who_has_no_valid_key_is_throttled(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FAILURES_PER_S; i++) {
+        request_without_key(HTTP_GET);
+        routes[0].on_request(api, &given);
+        assert_int_equal(given.status, 401);
+        assert_int_equal(given.note.auth, AUTH_TOLD);
+    }
+    request_without_key(HTTP_GET);
+    header("X-API-Key", "not-the-key");
+    routes[0].on_request(api, &given);
+    assert_int_equal(given.status, 429);
+    assert_true(body_has("urn:problem:payment-latency-api:too-many-failures\""));
+    assert_non_null(strstr(given.headers, "Retry-After: 1\r\n"));
+    assert_int_equal(given.note.auth, AUTH_THROTTLED);
+
+    hold_with_key("k");
+    assert_non_null(submitted);
+    assert_int_equal(given.note.auth, AUTH_NOT_REFUSED);
+    assert_string_equal(given.note.key_id, "current");
+    finish(PG_UNAVAILABLE);
+}
 
 static void test_key_comes_before_everything(void **state)
 {
@@ -776,6 +810,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(test_only_who_has_no_valid_key_is_throttled),
         TEST(test_key_comes_before_everything),
         TEST(test_previous_key_is_accepted),
         TEST(test_get_answers_five_members),
