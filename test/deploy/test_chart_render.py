@@ -211,6 +211,13 @@ def test_only_the_chosen_region_is_rendered(name):
 
 
 @EVERY_COUNTRY
+def test_service_believes_its_load_balancer_about_clients_and_nobody_else(name):
+    made, second = manifests(name), "10" if name == "spain" else "20"
+    trusted = made.one("ConfigMap", "")["data"]["TRUSTED_PROXIES"]
+    assert trusted == ",".join(f"10.{second}.{third}.0/20" for third in (0, 16, 32))
+
+
+@EVERY_COUNTRY
 def test_region_reaches_every_place_that_needs_it(name):
     region, made = REGIONS[name], manifests(name)
     assert made.one("ConfigMap", "")["data"]["REGION"] == region
@@ -484,7 +491,7 @@ def test_schema_knows_exactly_the_services_settings_and_their_ranges():
         ]
     for own_place in (
         "REGION", "ENVIRONMENT", "PORT", "OPS_PORT", "METRICS_ON_API_PORT", "BIND_ADDRESS",
-        "DATABASE_TLS_INSECURE", *SECRET_SETTINGS,
+        "DATABASE_TLS_INSECURE", "TRUSTED_PROXIES", *SECRET_SETTINGS,
     ):  # fmt: skip
         del wanted[own_place]
     schema = values_schema()["properties"]["settings"]["properties"]

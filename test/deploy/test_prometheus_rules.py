@@ -185,8 +185,14 @@ CASES = {
         ("4 ms", {f"loop_lag_seconds{{{OWN}}}": stays(0.004)}, 10, False),
     ],
     "PaymentLogLinesDropped": [
-        ("some", {f"log_lines_dropped_total{{{OWN}}}": grows(1)}, 10, True),
-        ("none", {f"log_lines_dropped_total{{{OWN}}}": stays(3)}, 10, False),
+        ("some", {f'log_lines_dropped_total{{{OWN},ring="auth"}}': grows(1)}, 10, True),
+        ("none", {f'log_lines_dropped_total{{{OWN},ring="auth"}}': stays(3)}, 10, False),
+    ],
+    "PaymentKeyFailures": [
+        ("two a second", {f'auth_failures_total{{{OWN},answer="throttled"}}': grows(120)}, 20, True),
+        ("two a second, refused", {
+            f'auth_failures_total{{{OWN},answer="refused"}}': grows(120)}, 20, False),
+        ("one in two", {f'auth_failures_total{{{OWN},answer="throttled"}}': grows(30)}, 20, False),
     ],
     "PaymentDescriptors": [
         ("90 %", descriptors(900), 10, True),
