@@ -13,7 +13,9 @@ from harness.neighbours import EAGER, Neighbours, assert_unnoticed
 
 pytestmark = pytest.mark.measured
 
-CONNECTIONS, DEPTH, NON_READERS = 40, 16, 9
+CONNECTIONS, DEPTH = 40, 16
+NON_READERS, UNREAD = 9, 90
+"""UNREAD answers are more than sockets hold."""
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ANSWER = b"HTTP/1.1 "
 DECIDED_MIN = 0.99
@@ -94,20 +96,16 @@ class Reader:
 
 @contextmanager
 def non_readers(port):
-    """They ask for more than their sockets hold, and leave it there; dropped, they come again."""
+    """They ask for more than sockets hold, and leave it there."""
     held = []
-
-    def dial():
+    for _ in range(NON_READERS):
         one = socket.socket()
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         one.connect(("127.0.0.1", port))
-        one.sendall(REQUEST * DEPTH)
+        one.sendall(REQUEST * UNREAD)
         held.append(one)
-
-    for _ in range(NON_READERS):
-        dial()
     try:
-        yield held
+        yield
     finally:
         for one in held:
             one.close()
@@ -115,6 +113,7 @@ def non_readers(port):
 
 @pytest.mark.parametrize("where", ["port", "ops_port"])
 def test_scrapes_of_the_hostile_cost_nobody_else(start_service, book, where):
+    """The flood reads, so it has its part of the time; the others hold what they do not read."""
     service = start_service(EAGER)
     port = getattr(service, where)
     neighbours = Neighbours([service], rates={"holds": 200, "evaluates": 200})
