@@ -17,6 +17,7 @@ import allocations  # noqa: E402  (the harness of the tests lies beside this fol
 import slow  # noqa: E402
 from before import Before  # noqa: E402
 from clients import Clients  # noqa: E402
+from hostile import Hostile  # noqa: E402
 from hot import Hot  # noqa: E402
 from report import Report, first_line, machine, versions  # noqa: E402
 from servers import PATIENT, Postgres, Servers, settle  # noqa: E402
@@ -29,7 +30,7 @@ SLEEP_S = 0.02
 LATENCY_S = 0.5
 LATENCY_ROUNDS = 3  # for each round of --rounds: the shorter the turn, the more alike its noise
 LOSSES = ("connect_errors", "read_errors", "write_errors", "timeouts")
-PHASES = ("saturation", "latency", "memory", "allocations", "overload", "hot")
+PHASES = ("saturation", "latency", "memory", "allocations", "overload", "hot", "hostile")
 CAPACITY_CONNECTIONS = (64, 96, 128)  # two full batches in flight, with none, one and two full ones behind
 
 
@@ -188,10 +189,13 @@ class Bench:
                         compare="==", limit=0)
         self.report.add("  libpq's allocations per request, GET", counts.get("libpq.so.5", 0) / result["requests"])
 
-    # what everybody wanting one wallet gets, and what this binary changes
+    # what everybody wanting one wallet gets, or somebody wanting everything; and what this binary changes
 
     def hot(self):
         Hot(self).run()
+
+    def hostile(self):
+        Hostile(self).run()
 
     def before(self):
         Before(self).run()

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.load import words
@@ -63,6 +64,26 @@ class Clients:
     def idle_conns(self, server, connections):
         return self._json(["idle_conns", "--pid", server.process.pid, "--connections", connections,
                            *self._target(server)], 30)
+
+    @contextmanager
+    def floods(self, every, seconds):
+        """Clients that take more than their share, in the background: one process for each of `every`, a row
+        of flood's arguments. Ended after `seconds`, and by the end of the block."""
+        running = [subprocess.Popen([str(self.programs / "flood"), "--seconds", str(seconds), *map(str, arguments)],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                   for arguments in every]
+        told = []
+        try:
+            yield told
+            for process in running:
+                out, err = process.communicate(timeout=seconds + SPARE_S)
+                if process.returncode != 0:
+                    raise SystemExit(f"flood failed with status {process.returncode}: {err.decode()}")
+                told.append(json.loads(out))
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
 
     def select1(self, database_url, seconds):
         return self._json(["select1", seconds], seconds, {"DATABASE_URL": database_url})

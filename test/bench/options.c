@@ -22,12 +22,15 @@ static const struct option OPTIONS[] = {
     {"pid", required_argument, NULL, 'i'},     {"hold", required_argument, NULL, 'o'},
     {"request", required_argument, NULL, 'f'}, {"method", required_argument, NULL, 'm'},
     {"path", required_argument, NULL, 'u'},    {"header", required_argument, NULL, 'H'},
-    {"body", required_argument, NULL, 'b'},    {NULL, 0, NULL, 0}};
+    {"body", required_argument, NULL, 'b'},    {"depth", required_argument, NULL, 'd'},
+    {"renew", required_argument, NULL, 'n'},   {"from", required_argument, NULL, 'a'},
+    {"silent", no_argument, NULL, 'q'},        {NULL, 0, NULL, 0}};
 
 static const char USAGE[] =
     "usage: PROGRAM --port N [--connections N] [--seconds S] [--warmup S]\n"
     "  open_loop:  --rate PER_SECOND [--seed N]\n"
     "  idle_conns: --pid PID [--hold S]\n"
+    "  flood:      --depth N [--silent] [--renew S] [--from ADDRESS]\n"
     "  request:    --request FILE (its bytes as they are)\n"
     "              or [--method GET] [--path /] [--header 'Name: value']... [--body TEXT]\n";
 
@@ -88,6 +91,22 @@ static void request_from_parts(struct options *options, const struct request_par
     options->request_len = (size_t)len;
 }
 
+/* False: the option is none of flood's. */
+static bool parse_flood_option(struct options *options, int letter, const char *value)
+{
+    if (letter == 'd')
+        options->depth = (uint32_t)number_of(value, 1, DEPTH_MAX);
+    else if (letter == 'n')
+        options->renew_s = number_of(value, 0, 3600);
+    else if (letter == 'a')
+        options->from = value;
+    else if (letter == 'q')
+        options->silent = true;
+    else
+        return false;
+    return true;
+}
+
 static void parse_request_option(struct request_parts *parts, int letter, const char *value)
 {
     if (letter == 'm')
@@ -106,7 +125,8 @@ void options_parse(struct options *options, int argc, char **argv)
 {
     struct request_parts parts = {.method = "GET", .path = "/"};
     const char *file = NULL;
-    *options = (struct options){.connections = 1, .seconds = 1, .rate = 1000, .seed = 42};
+    *options = (struct options){
+        .connections = 1, .seconds = 1, .rate = 1000, .seed = 42, .depth = 1, .from = "127.0.0.1"};
     for (int letter; (letter = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
         if (letter == 'p')
             options->port = (uint16_t)number_of(optarg, 1, UINT16_MAX);
@@ -126,7 +146,7 @@ void options_parse(struct options *options, int argc, char **argv)
             options->hold_s = number_of(optarg, 0, 3600);
         else if (letter == 'f')
             file = optarg;
-        else
+        else if (!parse_flood_option(options, letter, optarg))
             parse_request_option(&parts, letter, optarg);
     }
     if (optind != argc || options->port == 0)

@@ -7,11 +7,12 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { REQUEST_MAX = 16 * 1024, CONNECTIONS_MAX = 60000 };
+enum { REQUEST_MAX = 16 * 1024, CONNECTIONS_MAX = 60000, DEPTH_MAX = 4096 };
 
 struct options {
     uint16_t port;
@@ -21,6 +22,10 @@ struct options {
     uint64_t seed;            /* open_loop: of the arrival times */
     pid_t pid;                /* idle_conns: whose memory */
     double hold_s;            /* idle_conns: how long connections stay after the measurement */
+    uint32_t depth;           /* flood: requests under way on each connection */
+    double renew_s;           /* flood: age at which a connection gives way to another; 0: none */
+    bool silent;              /* flood: never reads */
+    const char *from;         /* flood: the clients' own address */
     char request[REQUEST_MAX];
     size_t request_len;
 };

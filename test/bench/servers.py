@@ -96,6 +96,7 @@ class Servers:
         binary = binary or self.release / "payment-latency-api"
         every = {"DATABASE_URL": database_url, "API_SECRET_KEY": API_KEY, "REGION": self.region,
                  "ENVIRONMENT": "dev", "BIND_ADDRESS": "127.0.0.1", "DRAIN_DELAY_MS": "0", **(settings or {})}
+        every.setdefault("OPS_PORT", str(free_port()))
         log = self.directory / f"{name}.log"
         return self._start(Server(name, [str(binary), "serve"], every, log), "/readyz")
 

@@ -122,7 +122,7 @@ static bool is_outside(struct door *door, const void *caller)
         static struct door door = {#name, NULL, NULL};                                             \
         if ((where) && fails(&door))                                                               \
             return failure;                                                                        \
-        result(*function) parameters;                                                              \
+        __typeof__(name) *function;                                                                \
         void *found = real(&door);                                                                 \
         memcpy(&function, &found, sizeof function);                                                \
         return function arguments;                                                                 \
@@ -206,6 +206,7 @@ PQ_DOOR(int, PQpipelineSync, (PGconn * conn), (conn), 0)
 PQ_DOOR(int, PQsendPrepare,
         (PGconn * conn, const char *name, const char *sql, int count, const Oid *types),
         (conn, name, sql, count, types), 0)
+/* NOLINTNEXTLINE(readability-function-size): libpq's own parameters */
 PQ_DOOR(int, PQsendQueryPrepared,
         (PGconn * conn, const char *name, int count, const char *const *values, const int *lengths,
          const int *formats, int format),
@@ -215,7 +216,6 @@ PQ_DOOR(int, PQconsumeInput, (PGconn * conn), (conn), 0)
 
 /* Out of memory, libpq hands out an error without a text instead of what the server sent. The
  * end of a query, NULL, is no call that can fail. */
-EXPORT PGresult *PQgetResult(PGconn *conn);
 EXPORT PGresult *PQgetResult(PGconn *conn)
 {
     static struct door door = {"PQgetResult", NULL, NULL};
