@@ -183,7 +183,7 @@ def fail_each(nth, kind, service, run, errors, stride=1):
                 nth.disarm(kind)
                 failed = nth.failed(kind)
                 check_recovered(service, next(wallets), descriptors)
-            except AssertionError as failure:
+            except (AssertionError, TimeoutError) as failure:  # also a client that waits in vain
                 seen = f"{service.errors} {service.lines[-8:]}"
                 raise AssertionError(f"{what}: {failure} {seen}") from failure
             total += failed
