@@ -1,7 +1,11 @@
 /* The statements of a lane (pg_lane) in flight: cut, sent, answered. */
 #include "pool/pg_lane_private.h"
 
-enum { EWMA_SHIFT = 3 }; /* alpha = 1/8 */
+enum {
+    EWMA_SHIFT = 3, /* alpha = 1/8 */
+    LAST_ASKED_STATEMENTS =
+        4, /* before its time is over a locked row is asked for, in statements */
+};
 
 static void measure(uint64_t *ewma_us, uint64_t sample_us)
 {
@@ -35,6 +39,17 @@ static bool is_in_time(const struct pg_member *member)
     return reactor_now_us(member->lane->reactor) < member->due_us;
 }
 
+/* One whose row was found locked is not asked again shortly before its time is over: nothing has
+ * moved, and with the question on its way nobody could say so. */
+static bool is_worth_sending(const struct pg_member *member)
+{
+    const struct pg_lane *lane = member->lane;
+    const uint64_t margin_us =
+        member->busy_since_us != 0 ? LAST_ASKED_STATEMENTS * lane->service_ewma_us : 0;
+
+    return reactor_now_us(lane->reactor) + margin_us < member->due_us;
+}
+
 /* Up to `most` members of one shard, in order of arrival. */
 static void cut_shard(struct pg_track *track, struct pg_shard *shard, uint32_t most,
                       struct list *expired)
@@ -50,7 +65,7 @@ static void cut_shard(struct pg_track *track, struct pg_shard *shard, uint32_t m
         if (member->lane != lane || !same_work(track, member) ||
             (member->alone && track != &lane->retry_track))
             return;
-        if (is_in_time(member)) {
+        if (is_worth_sending(member)) {
             take(track, member);
             most--;
         } else {

@@ -6,6 +6,7 @@ from harness.faults import hold_up, waits_in_memory
 from harness.http import timed
 from harness.machine import seconds, wait_until
 from harness.payments import hold, new_key, payload, post, problem
+from harness.service import PATIENT
 
 NOTICE_S = 0.5
 """What a loaded machine may add to a deadline before a test calls it missed."""
@@ -17,6 +18,8 @@ SHORT = [
     {"X-Request-Timeout-Ms": "60000", "grpc-timeout": "150m"},
     {"X-Request-Timeout-Ms": "garbage", "x-envoy-expected-rq-timeout-ms": "150"},
 ]
+LATE = {"wallet-busy", "outcome-unknown"}
+"""The last question for a locked wallet may be on its way when the time is over."""
 IGNORED = [
     {"X-Request-Timeout-Ms": "0"},
     {"X-Request-Timeout-Ms": "-1"},
@@ -44,7 +47,7 @@ def test_header_shortens_the_budget(service, locked_wallet, headers):
 
     duration, answer = timed(lambda: post(service, payload(wallet), new_key(), headers))
 
-    assert (answer.status, problem(answer)) == (409, "wallet-busy")
+    assert problem(answer) in LATE
     assert duration < 0.15 + seconds(NOTICE_S)
 
 
@@ -61,7 +64,7 @@ def test_hold_whose_wallet_is_free_too_late_moves_nothing(service, book, locked_
     release()
     hold(service, wallet, 7)
 
-    assert (answer.status, answer.json()["applied"]) == (409, "no")
+    assert problem(answer) in LATE
     assert (book.balance(wallet), book.holds(wallet), book.decisions(wallet)) == (993, 1, 1)
 
 
@@ -111,11 +114,12 @@ def test_expired_request_counts_by_stage(service, database, book):
         assert after.value(name, **labels) == before.value(name, **labels) + 1
 
 
-def test_request_that_never_had_its_wallet_is_shed_as_busy(service, locked_wallet):
+def test_request_that_never_had_its_wallet_is_shed_as_busy(start_service, locked_wallet):
+    service = start_service({**PATIENT, "LOCK_TIMEOUT_MS": "40"})
     wallet, _ = locked_wallet
     before = service.metrics()
 
-    answer = post(service, payload(wallet), new_key(), {"X-Request-Timeout-Ms": "100"})
+    answer = post(service, payload(wallet), new_key())
 
     after = service.metrics()
     assert (answer.status, answer.header("Retry-After")) == (409, "1")

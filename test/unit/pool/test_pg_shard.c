@@ -329,6 +329,23 @@ static void test_a_member_waits_for_a_row_no_longer_than_it_may(void **state)
     assert_true(pg_lane_quiet(brief));
 }
 
+static void test_a_locked_one_is_not_asked_for_shortly_before_the_end(void **state)
+{
+    (void)state;
+    submit(0);
+    bench_turn();
+    bench.requests[0].member.due_us = bench.now_us + 40 * MS;
+    bench_advance(10 * MS); /* what a statement takes */
+    bench_answer_busy(0);
+    assert_pending(0);
+
+    bench_advance(pause_us());
+
+    assert_done(0, PG_BUSY);
+    assert_int_equal(bench.sent_count, 1);
+    assert_true(pg_lane_quiet(lane));
+}
+
 static void test_who_waits_behind_a_lock_that_lasts_ends_as_busy(void **state)
 {
     (void)state;
@@ -624,6 +641,7 @@ int main(void)
         SHARD_TEST(test_one_member_goes_ahead_when_the_lock_lasts),
         SHARD_TEST(test_a_locked_one_leaves_the_others_alone),
         SHARD_TEST(test_a_member_waits_for_a_row_no_longer_than_it_may),
+        SHARD_TEST(test_a_locked_one_is_not_asked_for_shortly_before_the_end),
         SHARD_TEST(test_who_waits_behind_a_lock_that_lasts_ends_as_busy),
         SHARD_TEST(test_while_the_lock_lasts_prediction_expects_it_to_last_as_long_again),
         SHARD_TEST(test_what_is_known_of_a_lock_ends_with_its_time),
