@@ -3,8 +3,8 @@
 
 enum {
     EWMA_SHIFT = 3, /* alpha = 1/8 */
-    LAST_ASKED_STATEMENTS =
-        4, /* before its time is over a locked row is asked for, in statements */
+    /* Statements' time before its end in which a locked row is not asked for any more. */
+    LAST_ASKED_STATEMENTS = 4,
 };
 
 static void measure(uint64_t *ewma_us, uint64_t sample_us)
