@@ -44,7 +44,7 @@ const struct setting CONFIG_SETTINGS[] = {
     WORD(SETTING_LEVEL, "LOG_LEVEL", 0, log_level, "info", "least level that is logged"),
     NUMBER("ACCESS_LOG_SAMPLE", access_log_sample, "100", 0, 1000000, "",
            "one success in n is logged; 0: none; failures always"),
-    NUMBER("AUTH_FAILURES_PER_S", auth_failures_per_s, "10", 0, 100000, "requests",
+    NUMBER("AUTH_FAILURES_PER_S", auth_failures_per_s, "100", 0, 100000, "requests",
            "without a valid key from one address, then 429; 0: never"),
     WORD(SETTING_TEXT, "TRUSTED_PROXIES", 0, trusted_proxies, "",
          "networks (10.0.0.0/8,2001:db8::/32) whose X-Forwarded-For is believed"),

@@ -7,10 +7,16 @@
 const char *pg_outcome_name(enum pg_outcome outcome)
 {
     static const char *const NAMES[PG_OUTCOMES] = {
-        [PG_DONE] = "done",           [PG_EXPIRED] = "expired", [PG_UNAVAILABLE] = "unavailable",
-        [PG_TIMED_OUT] = "timed_out", [PG_BUSY] = "busy",       [PG_LOCKED] = "locked",
-        [PG_POISONED] = "poisoned",   [PG_ELSEWHERE] = "elsewhere",
-        [PG_UNKNOWN] = "unknown",     [PG_FAILED] = "failed",
+        [PG_DONE] = "done",
+        [PG_EXPIRED] = "expired",
+        [PG_UNAVAILABLE] = "unavailable",
+        [PG_TIMED_OUT] = "timed_out",
+        [PG_BUSY] = "busy",
+        [PG_LOCKED] = "locked",
+        [PG_POISONED] = "poisoned",
+        [PG_ELSEWHERE] = "elsewhere",
+        [PG_UNKNOWN] = "unknown",
+        [PG_FAILED] = "failed",
     };
     CHECK((int)outcome < PG_OUTCOMES);
     return NAMES[outcome];

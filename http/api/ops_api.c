@@ -144,7 +144,6 @@ static void ops_on_metrics(void *app, struct http_exchange *exchange)
             .content_type = openmetrics
                                 ? SPAN("application/openmetrics-text; version=1.0.0; charset=utf-8")
                                 : SPAN("text/plain; version=0.0.4; charset=utf-8"),
-            .headers = SPAN("Cache-Control: no-store\r\n"),
             .body = http_page_body(page),
             .page = page,
         });

@@ -232,7 +232,8 @@ void *http_exchange_note(struct http_exchange *exchange);
 
 /* Everything but a page is copied. Called after on_request returned, it may free the exchange: use
  * it no more. Content-Length, Date, X-Request-Id, Cache-Control: no-store, nosniff and Connection
- * are added. headers: zero or more complete lines, each ending in CRLF. HEAD sends the head only. */
+ * are added. headers: zero or more complete lines, each ending in CRLF. HEAD sends the head only.
+ */
 struct http_response {
     uint16_t status;
     struct span content_type; /* empty: no such field */

@@ -26,8 +26,8 @@ class Caller(threading.Thread):
         while not self.failures:
             try:
                 connection = Connection(self.service.port)
-            except ConnectionRefusedError:
-                return
+            except (ConnectionRefusedError, ConnectionResetError):
+                return  # the listener is closed, or was while the kernel shook hands
             with connection:
                 self._call_until_told_to_close(connection)
 
