@@ -171,4 +171,6 @@ def test_one_request_at_a_time_tries_a_poisoned_wallet_again(start_service, brok
     tried = sum(not of_poison(answer) for answer in hurt["broken"].answers)
     print(f"   tried again {tried} times of {hurt['broken'].offered}")
     assert 1 <= tried <= 4
-    assert service.metrics().value("lane_poisoned_wallets") == 1
+    assert service.metrics().value("lane_poisoned_total") == 1
+    assert len(service.events("wallet_poisoned")) == 1
+    assert service.events("wallet_recovered") == []
