@@ -300,7 +300,7 @@ static void test_trusted_proxies_must_be_networks(void **state)
     (void)state;
     assert_int_equal(load(), ERR_OK);
     assert_string_equal(config.trusted_proxies, "");
-    assert_int_equal(config.auth_failures_per_s, 10);
+    assert_int_equal(config.auth_failures_per_s, 100);
     config_fixture_set("TRUSTED_PROXIES", "10.0.0.0/8,2001:db8::/32");
     assert_int_equal(load(), ERR_OK);
     assert_string_equal(config.trusted_proxies, "10.0.0.0/8,2001:db8::/32");
