@@ -63,6 +63,7 @@ def samples(patient_service, all_wallets):
     for _ in range(2):
         post(patient_service, payload(wallet), key)
     patient_service.call("GET", "/x" * 2000)  # refused by the HTTP server itself: 414
+    patient_service.metrics()  # pages are shared: one that is as young as the last request
     return http.call(patient_service.port, "GET", "/metrics").text
 
 
