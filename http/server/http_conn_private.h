@@ -35,7 +35,7 @@ enum {
     HTTP_SEND_BUFFER_BYTES = 64 * 1024,    /* answers the kernel keeps for a slow reader, about */
     HTTP_LINGER_BYTES_MAX = 1024 * 1024,   /* thrown away before a refused client is cut */
     HTTP_SWEEP_US = 100 * CLOCK_US_PER_MS, /* how late a deadline may be noticed */
-    HTTP_TURN_US = 2 * CLOCK_US_PER_MS,    /* then common requests wait for the next turn */
+    HTTP_TURN_US = CLOCK_US_PER_MS / 2,    /* then common requests wait for the next turn */
     HTTP_RESERVED_PART = 4, /* one exchange in so many is no place for common requests */
     HTTP_EVICT_AFTER_US = CLOCK_US_PER_S, /* in a state so long: may be closed for another */
     HTTP_ACCEPT_RETRY_US = 500 * CLOCK_US_PER_MS, /* after running out of descriptors */

@@ -41,7 +41,7 @@ enum {
     HTTP_ROUTES_MAX = 16,    /* of one listener */
     HTTP_ENDPOINTS_MAX = 32, /* different templates of all listeners */
     HTTP_REQUESTS_PER_WAKE = 16,
-    HTTP_ACCEPTS_PER_WAKE = 20,
+    HTTP_ACCEPTS_PER_WAKE = 8,
     HTTP_ANSWER_BYTES = 4096, /* head and body of a normal answer */
     HTTP_LARGE_ANSWER_BYTES_MAX = 512 * 1024,
     HTTP_LARGE_ANSWERS_MAX = 8, /* malloc'ed copies; pages that are shared do not count */
