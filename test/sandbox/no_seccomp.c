@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <seccomp.h>
 
-__attribute__((visibility("default"))) int seccomp_load(const scmp_filter_ctx ctx)
+__attribute__((visibility("default"))) int seccomp_load(scmp_filter_ctx ctx)
 {
     (void)ctx;
     return -EINVAL;
