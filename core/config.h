@@ -48,7 +48,7 @@ struct config {
     char api_secret_key_previous[CONFIG_SECRET_MAX], api_secret_key_previous_file[CONFIG_TEXT_MAX];
     bool database_tls_insecure;
 
-    /* the budget of a request, from its first byte */
+    /* the budget of a request, from its last byte */
     uint32_t request_budget_ms, queue_wait_max_ms;
 
     /* database */

@@ -36,7 +36,7 @@ struct payment_op {
     struct secret_digest fingerprint; /* HOLD */
     int32_t client_id;
     uint64_t
-        started_us; /* first byte of the request: the record's processing time counts from here */
+        started_us; /* last byte of the request: the record's processing time counts from here */
     uint64_t due_us;
     struct secret_mac key_hash; /* HOLD: by payment_store_hash_key() */
     payment_op_fn *on_done;
