@@ -25,6 +25,7 @@ enum {
     PAYMENT_CODE_LEN = 2,
     PAYMENT_SCOPE_MAX = 48, /* of a fingerprint, bytes */
 };
+enum { PAYMENT_EXPIRES_IN_S_MAX = 31 * 24 * 3600 };
 #define PAYMENT_AMOUNT_MAX INT64_C(999999999999) /* ISO 8583 DE4: 12 digits of minor units */
 
 /* To tell what would be decided, or to decide and reserve the money. */
@@ -40,6 +41,7 @@ struct payment_command {
     char currency[PAYMENT_CURRENCY_LEN + 1];
     char merchant_country[PAYMENT_COUNTRY_LEN + 1];
     uint16_t mcc;
+    int32_t expires_in_s; /* HOLD: at most so long, 1..PAYMENT_EXPIRES_IN_S_MAX; 0: as its program says */
 };
 
 /* Which field of a command is wrong, or differs. */
@@ -135,7 +137,78 @@ enum payment_field payment_mismatch(const struct payment_command *asked,
                                     const struct secret_digest *fingerprint,
                                     const struct payment_decision *stored);
 
-/* What became of the wish to void a hold. */
-enum payment_void_result { PAYMENT_VOIDED, PAYMENT_ALREADY_RESOLVED, PAYMENT_VOID_NOT_FOUND };
+/* ---- steps: what happens to a hold after it was approved ---- */
+
+enum payment_step_kind { PAYMENT_CAPTURE, PAYMENT_VOID, PAYMENT_INCREMENT, PAYMENT_REFUND };
+enum { PAYMENT_STEP_KINDS = PAYMENT_REFUND + 1 };
+/* "capture" "void" "increment" "refund"; static text. */
+const char *payment_step_name(enum payment_step_kind kind);
+
+/* What a caller asks to be done with a hold. Validated fields only. */
+struct payment_step {
+    enum payment_step_kind kind;
+    bool has_amount;      /* false: all that is open, or all that may be refunded */
+    bool final;           /* CAPTURE: what stays open is released */
+    int64_t amount_minor; /* 1..PAYMENT_AMOUNT_MAX */
+    struct uuid7 hold_id;
+};
+/* As payment_fingerprint(), of a step; no scope of a hold gives the same. */
+struct secret_digest payment_step_fingerprint(const struct payment_step *step);
+
+/* A hold's money. authorised, with increments, = captured + released + expired + what is open; all
+ * >= 0, and refunded <= captured. */
+struct payment_amounts {
+    int64_t authorised_minor, captured_minor, released_minor, expired_minor, refunded_minor;
+};
+int64_t payment_amounts_open_minor(const struct payment_amounts *amounts);
+
+/* Where a hold is in its life.
+ *
+ *   OPEN --capture of all, final--> CAPTURED --refund of all--> REFUNDED
+ *     |--void of all, none captured--> VOIDED
+ *     '--expiry, none captured--> EXPIRED
+ *
+ * A hold of which a part was captured is CAPTURED as soon as nothing is open, however that came. */
+enum payment_state {
+    PAYMENT_OPEN,
+    PAYMENT_CAPTURED,
+    PAYMENT_VOIDED,
+    PAYMENT_EXPIRED,
+    PAYMENT_REFUNDED
+};
+enum payment_state payment_state_of(const struct payment_amounts *amounts);
+/* "open" "captured" "voided" "expired" "refunded"; static text. */
+const char *payment_state_name(enum payment_state state);
+
+/* How the database answered a step. */
+enum payment_step_how {
+    PAYMENT_STEP_NEW,       /* done now, or an increment declined now: on record */
+    PAYMENT_STEP_REPLAY,    /* this (client, key) was answered before */
+    PAYMENT_STEP_RACE,      /* another request with the same key won while ours waited */
+    PAYMENT_STEP_LATE,      /* the budget was over when the wallet was locked: nothing moved */
+    PAYMENT_STEP_NOT_FOUND, /* no approved hold of this client; nothing else is set */
+    PAYMENT_STEP_RESOLVED,  /* wrong state: amounts and state are as they are, nothing moved */
+    PAYMENT_STEP_EXCEEDS,   /* more than limit_minor; amounts are as they are, nothing moved */
+    PAYMENT_STEP_TOO_MANY,  /* the hold has PAYMENT_STEPS_MAX already; nothing moved */
+};
+enum { PAYMENT_STEPS_MAX = 100 };
+
+/* A step as recorded; every field but how and fingerprint is the same at every replay. */
+struct payment_step_decision {
+    enum payment_step_how how;
+    enum payment_step_kind kind;   /* NEW, REPLAY, RACE */
+    uint8_t code_index;            /* into PAYMENT_CODES; "00" but for a declined increment */
+    struct uuid7 txn_id, hold_id;  /* the step's own id, and its hold's */
+    int64_t amount_minor;          /* what it moved, or was declined to move */
+    int64_t balance_after_minor;   /* of the wallet */
+    int64_t limit_minor;           /* EXCEEDS: the most that could have been asked for */
+    struct payment_amounts amounts; /* after the step; RESOLVED, EXCEEDS: now */
+    enum payment_state state;      /* RESOLVED: EXPIRED also when its time is over but not released */
+    uint32_t processing_us;
+    uint64_t created_wall_us;
+    int64_t wallet_id;
+    char currency[PAYMENT_CURRENCY_LEN + 1];
+    struct secret_digest fingerprint;
+};
 
 #endif
