@@ -8,19 +8,21 @@
 
 static_assert(SECRET_DIGEST_BYTES == crypto_hash_sha256_BYTES, "SHA-256");
 static_assert(SECRET_TAG_BYTES == crypto_shorthash_BYTES, "SipHash-2-4");
+static_assert(SECRET_PRINT_BYTES == crypto_shorthash_siphashx24_BYTES, "SipHash-2-4-128");
 static_assert(SECRET_MAC_BYTES <= crypto_auth_hmacsha256_BYTES, "HMAC-SHA-256");
 static_assert(SECRET_MAC_KEY_BYTES == crypto_auth_hmacsha256_KEYBYTES, "HMAC-SHA-256");
 static_assert(SECRET_MAC_STATE_BYTES == sizeof(crypto_auth_hmacsha256_state), "copied as bytes");
 
 enum { RANDOM_POOL_BYTES = 4096 };
 
-/* Randomness fetched but not yet handed out, and the tag key: facts of the process, like the
+/* Randomness fetched but not yet handed out, and the keys of tags and prints: facts of the process, like the
  * entropy they come from. */
 static struct {
     bool ready;
     size_t random_used;
     uint8_t random[RANDOM_POOL_BYTES];
     uint8_t tag_key[crypto_shorthash_KEYBYTES];
+    uint8_t print_key[crypto_shorthash_siphashx24_KEYBYTES];
 } process = {.random_used = RANDOM_POOL_BYTES};
 
 enum err secret_init(void)
@@ -31,6 +33,7 @@ enum err secret_init(void)
         return ERR_OK;
     secret_protect(&process, sizeof process);
     crypto_shorthash_keygen(process.tag_key);
+    randombytes_buf(process.print_key, sizeof process.print_key);
     process.ready = true;
     return ERR_OK;
 }
@@ -62,6 +65,20 @@ struct secret_digest secret_hash(struct span bytes)
 bool secret_digest_equal(const struct secret_digest *a, const struct secret_digest *b)
 {
     return sodium_memcmp(a->bytes, b->bytes, SECRET_DIGEST_BYTES) == 0;
+}
+
+struct secret_print secret_print_of(struct span presented)
+{
+    CHECK(process.ready);
+    struct secret_print print;
+    (void)crypto_shorthash_siphashx24(print.bytes, (const unsigned char *)presented.ptr,
+                                      presented.len, process.print_key);
+    return print;
+}
+
+bool secret_print_equal(const struct secret_print *a, const struct secret_print *b)
+{
+    return sodium_memcmp(a->bytes, b->bytes, SECRET_PRINT_BYTES) == 0;
 }
 
 void secret_tag(struct span bytes, uint8_t out[SECRET_TAG_BYTES])

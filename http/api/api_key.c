@@ -8,14 +8,14 @@ static struct api_key api_key_make(const struct api_keys *before, struct span va
                                    const char *key_id)
 {
     struct api_key key = {
-        .digest = secret_hash(value),
+        .print = secret_print_of(value),
         .client_id = API_KEY_DEFAULT_CLIENT,
         .client = "default",
         .key_id = key_id,
     };
     for (uint32_t i = 0; i < before->count; i++) {
         const struct api_key *old = &before->entries[i];
-        if (!secret_digest_equal(&old->digest, &key.digest))
+        if (!secret_print_equal(&old->print, &key.print))
             continue;
         key.used_total = old->used_total;
         key.last_used_wall_us = old->last_used_wall_us;
@@ -36,11 +36,11 @@ void api_keys_set(struct api_keys *keys, struct span current, struct span previo
 /* Its index; keys->count: not a key of ours. */
 static uint32_t api_keys_index(const struct api_keys *keys, struct span presented)
 {
-    const struct secret_digest digest = secret_hash(presented);
+    const struct secret_print print = secret_print_of(presented);
     uint32_t found = keys->count;
     /* Every entry is compared, also after a match: the time tells nothing about the keys. */
     for (uint32_t i = 0; i < keys->count; i++)
-        if (secret_digest_equal(&keys->entries[i].digest, &digest))
+        if (secret_print_equal(&keys->entries[i].print, &print))
             found = i;
     return found;
 }

@@ -1,5 +1,5 @@
 /*
- * api_key: who calls. Holds SHA-256 digests of the active keys, never the keys.
+ * api_key: who calls. Holds prints of the active keys (core/secret.h), never the keys.
  *
  * Every check compares against every entry in constant time; absent, wrong length and wrong value
  * take the same path. Two keys (current and previous) belong to one client, so rotation keeps the
@@ -17,7 +17,7 @@
 enum { API_KEYS_MAX = 8 };
 
 struct api_key {
-    struct secret_digest digest;
+    struct secret_print print;
     int32_t client_id;
     const char *client, *key_id; /* "default", "current" | "previous" */
     uint64_t used_total;
@@ -29,7 +29,7 @@ struct api_keys {
     uint32_t count;
 };
 
-/* Replaces the keys (start and SIGHUP). previous may be empty. Counters of an unchanged digest are
+/* Replaces the keys (start and SIGHUP). previous may be empty. Counters of an unchanged key are
  * kept. */
 void api_keys_set(struct api_keys *keys, struct span current, struct span previous);
 /* A key of ours; the use is not counted. */

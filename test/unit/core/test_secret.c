@@ -93,6 +93,35 @@ static void test_digest_equal_sees_every_bit(void **unused)
     }
 }
 
+static void test_print_is_stable_and_sees_every_bit(void **unused)
+{
+    char text[] = "a-secret-that-a-client-presents";
+    (void)unused;
+    const struct secret_print print = secret_print_of(SPAN("a-secret-that-a-client-presents"));
+
+    for (size_t bit = 0; bit < 8 * (sizeof(text) - 1); bit++) {
+        text[bit / 8] ^= (char)(1 << bit % 8);
+        const struct secret_print other = secret_print_of(span_of(text));
+        assert_false(secret_print_equal(&print, &other));
+        text[bit / 8] ^= (char)(1 << bit % 8);
+    }
+
+    const struct secret_print again = secret_print_of(span_of(text));
+    assert_true(secret_print_equal(&print, &again));
+}
+
+static void test_print_equal_sees_every_bit(void **unused)
+{
+    (void)unused;
+    const struct secret_print print = secret_print_of(SPAN("x"));
+
+    for (size_t bit = 0; bit < 8 * (size_t)SECRET_PRINT_BYTES; bit++) {
+        struct secret_print other = print;
+        other.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_false(secret_print_equal(&print, &other));
+    }
+}
+
 static void test_tag_is_stable_and_tells_inputs_apart(void **unused)
 {
     uint8_t first[SECRET_TAG_BYTES], again[SECRET_TAG_BYTES], other[SECRET_TAG_BYTES];
@@ -197,6 +226,8 @@ int main(void)
         cmocka_unit_test(test_random_of_odd_and_large_sizes_fills_the_whole_buffer),
         cmocka_unit_test(test_hash_is_sha256),
         cmocka_unit_test(test_digest_equal_sees_every_bit),
+        cmocka_unit_test(test_print_is_stable_and_sees_every_bit),
+        cmocka_unit_test(test_print_equal_sees_every_bit),
         cmocka_unit_test(test_tag_is_stable_and_tells_inputs_apart),
         cmocka_unit_test(test_mac_is_hmac_sha256_cut_short),
         cmocka_unit_test(test_mac_differs_with_key_and_message),
