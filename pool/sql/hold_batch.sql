@@ -2,7 +2,8 @@
 -- has locked comes back as 'busy'. Where a wallet appears twice, send hold_fold.sql.
 -- $1 txn uuid[] $2 client int4[] $3 key hash bytea[] $4 fingerprint bytea[] $5 wallet int8[] $6 amount int8[]
 -- $7 currency text[] $8 mcc int4[] $9 country text[] $10 elapsed_us int4[] $11 budget_us int4[], all of one
--- length; $12 region text: no row, and nothing written, where the database is another's.
+-- length; $12 region text: no row, and nothing written, where the database is another's; $13 expires_in_s int4[],
+-- as long as the others: NULL elements, and more than the program's, leave it to the program.
 -- The caller guarantees: all wallets differ, all (client, key) differ.
 -- One row per request, matched by n (1-based): how is 'new', 'replay' (decided before), 'race' (decided by
 -- somebody else meanwhile), 'busy' or 'late' (the budget was over when the lock was had; nothing written).
@@ -12,9 +13,9 @@
 WITH req AS MATERIALIZED (
   SELECT r.*, $12::text AS region
     FROM unnest($1::uuid[], $2::int4[], $3::bytea[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
-                $9::text[], $10::int4[], $11::int4[])
+                $9::text[], $10::int4[], $11::int4[], $13::int4[])
          WITH ORDINALITY AS r(txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency, mcc,
-                              country, elapsed_us, budget_us, n)
+                              country, elapsed_us, budget_us, expires_in_s, n)
    WHERE {{region}} = $12
 ), prev AS MATERIALIZED (
   -- OFFSET 0 keeps the planner from a hash join over the whole table, which it takes while the table is
@@ -32,6 +33,7 @@ WITH req AS MATERIALIZED (
   -- Decided on the locked rows only. '68' is late; '-1' is a wallet that exists but is not ours.
   -- Late counts from the transaction's begin: the statement's own time starts after the tables were had.
   SELECT r.*, w.balance, w.version, p.clearing_account, t.today, c.day_spent, c.day_count, c.month_spent,
+    p.hold_ttl_s,
     (CASE WHEN clock_timestamp() - transaction_timestamp() > r.budget_us * interval '1 microsecond' THEN '68'
           WHEN w.wallet_id IS NULL AND EXISTS (SELECT 1 FROM pay.wallet x WHERE x.wallet_id = r.wallet_id)
             THEN '-1'
@@ -41,11 +43,14 @@ WITH req AS MATERIALIZED (
 ), ins AS (
   -- Claims the keys and records the decisions. Only RETURNING carries data on, so the order is fixed.
   INSERT INTO pay.simulation AS s (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
-                                   mcc, effect, code, balance_after, processing_us, created_at)
+                                   mcc, effect, code, balance_after, processing_us, created_at,
+                                   expires_at)
   SELECT d.txn_id, d.client_id, d.idem_hash, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
          d.elapsed_us + (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e6)::int,
-         statement_timestamp()
+         statement_timestamp(),
+         CASE WHEN d.code = '00'
+              THEN statement_timestamp() + least(d.hold_ttl_s, d.expires_in_s) * interval '1 second' END
     FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_hash
   ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
   RETURNING s.*

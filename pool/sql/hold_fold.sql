@@ -8,9 +8,9 @@
 WITH RECURSIVE req AS MATERIALIZED (
   SELECT r.*, $12::text AS region
     FROM unnest($1::uuid[], $2::int4[], $3::bytea[], $4::bytea[], $5::int8[], $6::int8[], $7::text[], $8::int4[],
-                $9::text[], $10::int4[], $11::int4[])
+                $9::text[], $10::int4[], $11::int4[], $13::int4[])
          WITH ORDINALITY AS r(txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency, mcc,
-                              country, elapsed_us, budget_us, n)
+                              country, elapsed_us, budget_us, expires_in_s, n)
    WHERE {{region}} = $12
 ), prev AS MATERIALIZED (
   -- OFFSET 0: see hold_batch.sql.
@@ -28,7 +28,7 @@ WITH RECURSIVE req AS MATERIALIZED (
   -- One row per wallet: where its chain starts, and all that stays the same along it.
   SELECT r.wallet_id AS chain, w.wallet_id, w.status, w.valid_thru, w.balance, w.version,
          p.program_id, p.region, p.currency, p.country, p.txn_max, p.day_max, p.month_max,
-         p.day_count_max, p.clearing_account, t.today, c.day_spent, c.day_count, c.month_spent,
+         p.day_count_max, p.clearing_account, p.hold_ttl_s, t.today, c.day_spent, c.day_count, c.month_spent,
          w.wallet_id IS NULL AND EXISTS (SELECT 1 FROM pay.wallet x WHERE x.wallet_id = r.wallet_id) AS busy
     FROM todo r LEFT JOIN w ON w.wallet_id = r.wallet_id
     {{counters}}
@@ -55,16 +55,19 @@ WITH RECURSIVE req AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT f.day_spent + m.moved * f.amount AS day_spent, f.day_count + m.moved AS day_count,
                                f.month_spent + m.moved * f.amount AS month_spent) c
 ), d AS MATERIALIZED (
-  SELECT r.*, f.balance, f.version, h.clearing_account, h.today, f.day_spent, f.day_count, f.month_spent,
-         f.code::char(2) AS code
+  SELECT r.*, f.balance, f.version, h.clearing_account, h.hold_ttl_s, h.today, f.day_spent, f.day_count,
+         f.month_spent, f.code::char(2) AS code
     FROM fold f JOIN todo r ON r.n = f.n JOIN head h ON h.chain = f.chain
 ), ins AS (
   INSERT INTO pay.simulation AS s (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
-                                   mcc, effect, code, balance_after, processing_us, created_at)
+                                   mcc, effect, code, balance_after, processing_us, created_at,
+                                   expires_at)
   SELECT d.txn_id, d.client_id, d.idem_hash, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
          d.elapsed_us + (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e6)::int,
-         statement_timestamp()
+         statement_timestamp(),
+         CASE WHEN d.code = '00'
+              THEN statement_timestamp() + least(d.hold_ttl_s, d.expires_in_s) * interval '1 second' END
     FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_hash
   ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
   RETURNING s.*
