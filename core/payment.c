@@ -34,7 +34,10 @@ static const struct {
     [PAYMENT_FIELD_MERCHANT_COUNTRY] = {"/merchant/country", "merchant.country",
                                         "must be 2 upper-case letters"},
     [PAYMENT_FIELD_EFFECT] = {"/effect", "effect", "must be evaluate or hold"},
+    [PAYMENT_FIELD_EXPIRES_IN] = {"/expires_in_s", "expires_in_s",
+                                  "must be a whole number of seconds from 1 to 2678400"},
 };
+_Static_assert(PAYMENT_EXPIRES_IN_S_MAX == 2678400, "as its rule says");
 
 static bool is_digit(char byte)
 {
@@ -132,6 +135,16 @@ bool payment_set_effect(struct payment_command *command, struct span text)
     return true;
 }
 
+bool payment_set_expires_in(struct payment_command *command, struct span digits)
+{
+    uint64_t seconds;
+    if (digits.len == 0 || !span_parse_u64(digits, PAYMENT_EXPIRES_IN_S_MAX, &seconds) ||
+        seconds == 0)
+        return false;
+    command->expires_in_s = (int32_t)seconds;
+    return true;
+}
+
 enum payment_field payment_command_check(const struct payment_command *command)
 {
     if (command->amount_minor == 0 && command->effect != PAYMENT_EVALUATE)
@@ -160,6 +173,10 @@ struct secret_digest payment_fingerprint(const struct payment_command *command, 
     buf_add_u64(&out, command->mcc);
     buf_add_char(&out, '\n');
     buf_add_text(&out, command->merchant_country);
+    if (command->expires_in_s != 0) { /* left out, it reads as before there was such a field */
+        buf_add_char(&out, '\n');
+        buf_add_i64(&out, command->expires_in_s);
+    }
     CHECK(!out.overflow);
     return secret_hash(buf_span(&out));
 }
@@ -270,4 +287,76 @@ enum payment_field payment_mismatch(const struct payment_command *asked,
     if (!secret_digest_equal(fingerprint, &stored->fingerprint))
         return PAYMENT_FIELD_MERCHANT_COUNTRY;
     return PAYMENT_FIELD_NONE;
+}
+
+/* ---- steps ---- */
+
+const char *payment_step_name(enum payment_step_kind kind)
+{
+    static const char *const NAMES[PAYMENT_STEP_KINDS] = {
+        [PAYMENT_CAPTURE] = "capture",
+        [PAYMENT_VOID] = "void",
+        [PAYMENT_INCREMENT] = "increment",
+        [PAYMENT_REFUND] = "refund",
+    };
+    return NAMES[kind];
+}
+
+struct secret_digest payment_step_fingerprint(const struct payment_step *step)
+{
+    char text[FINGERPRINT_TEXT_MAX];
+    struct buf out;
+    buf_init(&out, text, sizeof(text));
+    /* As of a hold: one text for one meaning, and never another one for it. The second line of a
+     * hold's is its effect, which no step is called. */
+    buf_add_text(&out, "step\n");
+    buf_add_text(&out, payment_step_name(step->kind));
+    buf_add_char(&out, '\n');
+    buf_add_hex(&out, step->hold_id.bytes, UUID7_BYTES);
+    buf_add_char(&out, '\n');
+    if (step->has_amount)
+        buf_add_i64(&out, step->amount_minor);
+    buf_add_char(&out, '\n');
+    buf_add_text(&out, step->final ? "final" : "");
+    CHECK(!out.overflow);
+    return secret_hash(buf_span(&out));
+}
+
+int64_t payment_amounts_open_minor(const struct payment_amounts *amounts)
+{
+    return amounts->authorised_minor - amounts->captured_minor - amounts->released_minor -
+           amounts->expired_minor;
+}
+
+bool payment_amounts_are_sound(const struct payment_amounts *amounts)
+{
+    if (amounts->authorised_minor < 0 || amounts->captured_minor < 0 ||
+        amounts->released_minor < 0 || amounts->expired_minor < 0 || amounts->refunded_minor < 0)
+        return false;
+    /* What is subtracted is no less than 0, and what it is subtracted from neither. */
+    int64_t open_minor = amounts->authorised_minor - amounts->captured_minor;
+    if (open_minor >= 0)
+        open_minor -= amounts->released_minor;
+    if (open_minor >= 0)
+        open_minor -= amounts->expired_minor;
+    return open_minor >= 0 && amounts->refunded_minor <= amounts->captured_minor;
+}
+
+enum payment_state payment_state_of(const struct payment_amounts *amounts)
+{
+    if (payment_amounts_open_minor(amounts) > 0)
+        return PAYMENT_OPEN;
+    if (amounts->captured_minor > 0)
+        return amounts->refunded_minor == amounts->captured_minor ? PAYMENT_REFUNDED
+                                                                  : PAYMENT_CAPTURED;
+    return amounts->expired_minor > 0 ? PAYMENT_EXPIRED : PAYMENT_VOIDED;
+}
+
+const char *payment_state_name(enum payment_state state)
+{
+    static const char *const NAMES[] = {
+        [PAYMENT_OPEN] = "open",       [PAYMENT_CAPTURED] = "captured", [PAYMENT_VOIDED] = "voided",
+        [PAYMENT_EXPIRED] = "expired", [PAYMENT_REFUNDED] = "refunded",
+    };
+    return NAMES[state];
 }

@@ -41,7 +41,8 @@ struct payment_command {
     char currency[PAYMENT_CURRENCY_LEN + 1];
     char merchant_country[PAYMENT_COUNTRY_LEN + 1];
     uint16_t mcc;
-    int32_t expires_in_s; /* HOLD: at most so long, 1..PAYMENT_EXPIRES_IN_S_MAX; 0: as its program says */
+    int32_t
+        expires_in_s; /* HOLD: at most so long, 1..PAYMENT_EXPIRES_IN_S_MAX; 0: as its program says */
 };
 
 /* Which field of a command is wrong, or differs. */
@@ -53,6 +54,7 @@ enum payment_field {
     PAYMENT_FIELD_MCC,
     PAYMENT_FIELD_MERCHANT_COUNTRY,
     PAYMENT_FIELD_EFFECT,
+    PAYMENT_FIELD_EXPIRES_IN,
 };
 /* Static texts, "" for NONE: its JSON pointer ("/merchant/mcc"), its name where fields differ
  * ("merchant.mcc"), and its rule in words for error answers. */
@@ -68,6 +70,7 @@ MUST_USE bool payment_set_currency(struct payment_command *command, struct span 
 MUST_USE bool payment_set_mcc(struct payment_command *command, struct span text);
 MUST_USE bool payment_set_country(struct payment_command *command, struct span text);
 MUST_USE bool payment_set_effect(struct payment_command *command, struct span text);
+MUST_USE bool payment_set_expires_in(struct payment_command *command, struct span digits);
 /* Rules across fields (amount 0 only to evaluate). PAYMENT_FIELD_NONE: fine. */
 enum payment_field payment_command_check(const struct payment_command *command);
 
@@ -160,7 +163,10 @@ struct secret_digest payment_step_fingerprint(const struct payment_step *step);
 struct payment_amounts {
     int64_t authorised_minor, captured_minor, released_minor, expired_minor, refunded_minor;
 };
+/* What is neither captured nor given back yet, of amounts that are sound. */
 int64_t payment_amounts_open_minor(const struct payment_amounts *amounts);
+/* The rule above. Nothing overflows where it is broken. */
+bool payment_amounts_are_sound(const struct payment_amounts *amounts);
 
 /* Where a hold is in its life.
  *
@@ -176,6 +182,7 @@ enum payment_state {
     PAYMENT_EXPIRED,
     PAYMENT_REFUNDED
 };
+/* Of an approved hold, by its amounts alone. */
 enum payment_state payment_state_of(const struct payment_amounts *amounts);
 /* "open" "captured" "voided" "expired" "refunded"; static text. */
 const char *payment_state_name(enum payment_state state);
@@ -196,14 +203,14 @@ enum { PAYMENT_STEPS_MAX = 100 };
 /* A step as recorded; every field but how and fingerprint is the same at every replay. */
 struct payment_step_decision {
     enum payment_step_how how;
-    enum payment_step_kind kind;   /* NEW, REPLAY, RACE */
-    uint8_t code_index;            /* into PAYMENT_CODES; "00" but for a declined increment */
-    struct uuid7 txn_id, hold_id;  /* the step's own id, and its hold's */
-    int64_t amount_minor;          /* what it moved, or was declined to move */
-    int64_t balance_after_minor;   /* of the wallet */
-    int64_t limit_minor;           /* EXCEEDS: the most that could have been asked for */
+    enum payment_step_kind kind;    /* NEW, REPLAY, RACE */
+    uint8_t code_index;             /* into PAYMENT_CODES; "00" but for a declined increment */
+    struct uuid7 txn_id, hold_id;   /* the step's own id, and its hold's */
+    int64_t amount_minor;           /* what it moved, or was declined to move */
+    int64_t balance_after_minor;    /* of the wallet */
+    int64_t limit_minor;            /* EXCEEDS: the most that could have been asked for */
     struct payment_amounts amounts; /* after the step; RESOLVED, EXCEEDS: now */
-    enum payment_state state;      /* RESOLVED: EXPIRED also when its time is over but not released */
+    enum payment_state state; /* RESOLVED: EXPIRED also when its time is over but not released */
     uint32_t processing_us;
     uint64_t created_wall_us;
     int64_t wallet_id;
