@@ -1,5 +1,6 @@
 #include "pool/payment_sql_private.h"
 
+#include "pool/payment_row_private.h"
 #include "pool/pg_array_private.h"
 
 #include "embedded_sql.h"
@@ -10,12 +11,15 @@ static const uint32_t EVAL_BATCH_TYPES[] = {PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY
                                             PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY, PG_OID_TEXT};
 static const uint32_t EVAL_ONE_TYPES[] = {PG_OID_INT8, PG_OID_INT8, PG_OID_TEXT,
                                           PG_OID_INT4, PG_OID_TEXT, PG_OID_TEXT};
-static const uint32_t HOLD_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_BYTEA_ARRAY,
-                                      PG_OID_BYTEA_ARRAY, PG_OID_INT8_ARRAY, PG_OID_INT8_ARRAY,
-                                      PG_OID_TEXT_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT_ARRAY,
-                                      PG_OID_INT4_ARRAY,  PG_OID_INT4_ARRAY, PG_OID_TEXT};
+static const uint32_t HOLD_TYPES[] = {
+    PG_OID_UUID_ARRAY, PG_OID_INT4_ARRAY, PG_OID_BYTEA_ARRAY, PG_OID_BYTEA_ARRAY, PG_OID_INT8_ARRAY,
+    PG_OID_INT8_ARRAY, PG_OID_TEXT_ARRAY, PG_OID_INT4_ARRAY,  PG_OID_TEXT_ARRAY,  PG_OID_INT4_ARRAY,
+    PG_OID_INT4_ARRAY, PG_OID_TEXT,       PG_OID_INT4_ARRAY};
+static const uint32_t STEP_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_UUID_ARRAY,  PG_OID_INT4_ARRAY,
+                                      PG_OID_BYTEA_ARRAY, PG_OID_BYTEA_ARRAY, PG_OID_TEXT_ARRAY,
+                                      PG_OID_UUID_ARRAY,  PG_OID_INT8_ARRAY,  PG_OID_INT4_ARRAY,
+                                      PG_OID_INT4_ARRAY,  PG_OID_INT4_ARRAY,  PG_OID_TEXT};
 static const uint32_t FIND_TYPES[] = {PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
-static const uint32_t VOID_TYPES[] = {PG_OID_UUID, PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
 
 #define STATEMENT(text_name, text, types)                                                          \
     {                                                                                              \
@@ -28,8 +32,8 @@ const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS] = {
     [PAYMENT_SQL_EVAL_ONE] = STATEMENT("eval_one", SQL_EVAL_ONE, EVAL_ONE_TYPES),
     [PAYMENT_SQL_HOLD_BATCH] = STATEMENT("hold_batch", SQL_HOLD_BATCH, HOLD_TYPES),
     [PAYMENT_SQL_HOLD_FOLD] = STATEMENT("hold_fold", SQL_HOLD_FOLD, HOLD_TYPES),
+    [PAYMENT_SQL_STEP_BATCH] = STATEMENT("step_batch", SQL_STEP_BATCH, STEP_TYPES),
     [PAYMENT_SQL_FIND] = STATEMENT("find", SQL_FIND, FIND_TYPES),
-    [PAYMENT_SQL_VOID] = STATEMENT("void", SQL_VOID, VOID_TYPES),
     [PAYMENT_SQL_PROBE] = {.name = "probe", .sql = SQL_PROBE},
 };
 
@@ -174,6 +178,14 @@ void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t coun
         pg_array_add_int4(&array, holds[i].budget_us);
     pg_array_end(&array);
     pg_param_bytes(params, storage, region);
+    pg_array_begin(&array, params, storage, PG_OID_INT4, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (holds[i].command->expires_in_s != 0)
+            pg_array_add_int4(&array, holds[i].command->expires_in_s);
+        else
+            pg_array_add_null(&array);
+    }
+    pg_array_end(&array);
 }
 
 void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, struct span region,
@@ -181,17 +193,6 @@ void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, stru
 {
     params->statement = PAYMENT_SQL_FIND;
     pg_param_bytes(params, storage, uuid_of(txn_id));
-    pg_param_int4(params, storage, client_id);
-    pg_param_bytes(params, storage, region);
-}
-
-void payment_sql_encode_void(const struct uuid7 *txn_id, const struct uuid7 *pending_id,
-                             int32_t client_id, struct span region, struct pg_params *params,
-                             struct buf *storage)
-{
-    params->statement = PAYMENT_SQL_VOID;
-    pg_param_bytes(params, storage, uuid_of(txn_id));
-    pg_param_bytes(params, storage, uuid_of(pending_id));
     pg_param_int4(params, storage, client_id);
     pg_param_bytes(params, storage, region);
 }
@@ -214,46 +215,11 @@ bool payment_sql_row_number(const struct pg_rows *rows, uint32_t row, uint32_t c
     return true;
 }
 
-static bool decode_code(const struct pg_rows *rows, uint32_t row, uint32_t column,
-                        struct payment_decision *decision)
-{
-    struct span code;
-
-    if (!pg_row_bytes(rows, row, column, &code) || code.len != PAYMENT_CODE_LEN)
-        return false;
-    const int index = payment_code_find(code.ptr);
-    if (index < 0)
-        return false;
-    decision->code_index = (uint8_t)index;
-    return true;
-}
-
-static bool decode_uuid(const struct pg_rows *rows, uint32_t row, uint32_t column, struct uuid7 *id)
-{
-    struct span bytes;
-
-    if (!pg_row_bytes(rows, row, column, &bytes) || bytes.len != UUID7_BYTES)
-        return false;
-    memcpy(id->bytes, bytes.ptr, UUID7_BYTES);
-    return true;
-}
-
-static bool decode_fingerprint(const struct pg_rows *rows, uint32_t row, uint32_t column,
-                               struct secret_digest *fingerprint)
-{
-    struct span bytes;
-
-    if (!pg_row_bytes(rows, row, column, &bytes) || bytes.len != SECRET_DIGEST_BYTES)
-        return false;
-    memcpy(fingerprint->bytes, bytes.ptr, SECRET_DIGEST_BYTES);
-    return true;
-}
-
 bool payment_sql_decode_evaluate(const struct pg_rows *rows, uint32_t row,
                                  struct payment_decision *decision)
 {
     *decision = (struct payment_decision){.how = PAYMENT_NEW};
-    if (!decode_code(rows, row, 1, decision))
+    if (!payment_row_code(rows, row, 1, &decision->code_index))
         return false;
     decision->has_balance = pg_row_int8(rows, row, 2, &decision->balance_after_minor);
     return true;
@@ -288,23 +254,18 @@ static bool decode_recorded(const struct pg_rows *rows, uint32_t row, uint32_t f
                             struct payment_decision *decision)
 {
     struct payment_command *command = &decision->command;
-    struct span currency;
-    int32_t mcc, processing_us;
 
-    if (!decode_uuid(rows, row, first, &decision->txn_id) ||
-        !decode_fingerprint(rows, row, first + 1, &decision->fingerprint) ||
-        !decode_code(rows, row, first + 2, decision) ||
-        !pg_row_int4(rows, row, first + 4, &processing_us) || processing_us < 0 ||
+    if (!payment_row_uuid(rows, row, first, &decision->txn_id) ||
+        !payment_row_fingerprint(rows, row, first + 1, &decision->fingerprint) ||
+        !payment_row_code(rows, row, first + 2, &decision->code_index) ||
+        !payment_row_processing_us(rows, row, first + 4, &decision->processing_us) ||
         !pg_row_time(rows, row, first + 5, &decision->created_wall_us) ||
         !pg_row_int8(rows, row, first + 6, &command->wallet_id) ||
         !pg_row_int8(rows, row, first + 7, &command->amount_minor) ||
-        !pg_row_bytes(rows, row, first + 8, &currency) || currency.len != PAYMENT_CURRENCY_LEN ||
-        !pg_row_int4(rows, row, first + 9, &mcc) || mcc < 0 || mcc > PAYMENT_MCC_MAX)
+        !payment_row_currency(rows, row, first + 8, command->currency) ||
+        !payment_row_mcc(rows, row, first + 9, &command->mcc))
         return false;
     decision->has_balance = pg_row_int8(rows, row, first + 3, &decision->balance_after_minor);
-    decision->processing_us = (uint32_t)processing_us;
-    memcpy(command->currency, currency.ptr, PAYMENT_CURRENCY_LEN);
-    command->mcc = (uint16_t)mcc;
     command->effect = PAYMENT_HOLD;
     return true;
 }
@@ -336,28 +297,6 @@ bool payment_sql_decode_find(const struct pg_rows *rows, bool *found,
     return true;
 }
 
-bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
-                             int64_t *balance_minor, int64_t *wallet_id, bool *busy)
-{
-    struct span outcome;
-
-    if (pg_rows_count(rows) != 1 || !pg_row_bytes(rows, 0, 0, &outcome))
-        return false;
-    *busy = span_equal(outcome, SPAN("busy"));
-    if (*busy)
-        return pg_row_int8(rows, 0, 2, wallet_id);
-    if (span_equal(outcome, SPAN("not_found"))) {
-        *result = PAYMENT_VOID_NOT_FOUND;
-        return true;
-    }
-    if (span_equal(outcome, SPAN("already_resolved"))) {
-        *result = PAYMENT_ALREADY_RESOLVED;
-        return true;
-    }
-    *result = PAYMENT_VOIDED;
-    return span_equal(outcome, SPAN("voided")) && pg_row_int8(rows, 0, 1, balance_minor);
-}
-
 static bool decode_text(const struct pg_rows *rows, uint32_t column, char *out, size_t room)
 {
     struct span text;
@@ -372,17 +311,12 @@ static bool decode_text(const struct pg_rows *rows, uint32_t column, char *out, 
 /* The reference purchase is whole or absent. */
 static bool decode_reference(const struct pg_rows *rows, struct payment_command *command)
 {
-    int32_t mcc;
-
     *command = (struct payment_command){.effect = PAYMENT_EVALUATE};
-    if (!pg_row_int8(rows, 0, 1, &command->wallet_id) ||
-        !pg_row_int8(rows, 0, 2, &command->amount_minor) ||
-        !decode_text(rows, 3, command->currency, sizeof(command->currency)) ||
-        !pg_row_int4(rows, 0, 4, &mcc) || mcc < 0 || mcc > PAYMENT_MCC_MAX ||
-        !decode_text(rows, 5, command->merchant_country, sizeof(command->merchant_country)))
-        return false;
-    command->mcc = (uint16_t)mcc;
-    return true;
+    return pg_row_int8(rows, 0, 1, &command->wallet_id) &&
+           pg_row_int8(rows, 0, 2, &command->amount_minor) &&
+           decode_text(rows, 3, command->currency, sizeof(command->currency)) &&
+           payment_row_mcc(rows, 0, 4, &command->mcc) &&
+           decode_text(rows, 5, command->merchant_country, sizeof(command->merchant_country));
 }
 
 static bool decode_idempotency_key(const struct pg_rows *rows, struct payment_probe_row *row)

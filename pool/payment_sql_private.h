@@ -23,8 +23,8 @@ enum payment_sql {
     PAYMENT_SQL_EVAL_ONE,
     PAYMENT_SQL_HOLD_BATCH,
     PAYMENT_SQL_HOLD_FOLD,
+    PAYMENT_SQL_STEP_BATCH,
     PAYMENT_SQL_FIND,
-    PAYMENT_SQL_VOID,
     PAYMENT_SQL_PROBE,
 };
 enum {
@@ -49,11 +49,10 @@ enum {
     PAYMENT_SQL_HOLD_BYTES_MAX =
         PAYMENT_SQL_ARRAY_BYTES(UUID7_BYTES) + PAYMENT_SQL_ARRAY_BYTES(SECRET_MAC_BYTES) +
         PAYMENT_SQL_ARRAY_BYTES(SECRET_DIGEST_BYTES) +
-        3 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* client, elapsed, budget */
+        4 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* client, elapsed, budget, expires in */
         PAYMENT_SQL_EVALUATE_BYTES_MAX,
     PAYMENT_SQL_FIND_BYTES_MAX =
         UUID7_BYTES + sizeof(int32_t) + PAYMENT_SQL_REGION_MAX, /* id, client */
-    PAYMENT_SQL_VOID_BYTES_MAX = PAYMENT_SQL_FIND_BYTES_MAX + UUID7_BYTES,
 };
 
 /* Indexed by enum payment_sql: the pool's statements. */
@@ -77,9 +76,6 @@ void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t coun
                              struct span region, struct pg_params *params, struct buf *storage);
 void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, struct span region,
                              struct pg_params *params, struct buf *storage);
-void payment_sql_encode_void(const struct uuid7 *txn_id, const struct uuid7 *pending_id,
-                             int32_t client_id, struct span region, struct pg_params *params,
-                             struct buf *storage);
 
 /* No row at all: the database is another region's, and nothing was read or written. */
 MUST_USE bool payment_sql_is_elsewhere(const struct pg_rows *rows);
@@ -95,9 +91,6 @@ MUST_USE bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
 /* *found is false: no such transaction, nothing else is set. */
 MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, bool *found,
                                       struct payment_decision *decision, bool *voided);
-/* *busy: the wallet *wallet_id was locked, nothing else is set. */
-MUST_USE bool payment_sql_decode_void(const struct pg_rows *rows, enum payment_void_result *result,
-                                      int64_t *balance_minor, int64_t *wallet_id, bool *busy);
 
 /* Holds a secret: what Idempotency-Keys are hashed with. */
 struct payment_probe_row {

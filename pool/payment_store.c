@@ -13,8 +13,8 @@
 #include <string.h>
 
 /* In the order in which they go first between equals. */
-enum lane_index { LANE_HOLD, LANE_STEP, LANE_READ, LANE_EVALUATE };
-enum { LANES = LANE_EVALUATE + 1 };
+enum lane_index { LANE_HOLD, LANE_STEP, LANE_READ, LANE_EVALUATE, LANE_REPORT };
+enum { LANES = LANE_REPORT + 1 };
 
 /* What db_query_duration_seconds tells apart: the kinds, and the probe. */
 enum { QUERY_PROBE = PAYMENT_OP_KINDS, QUERIES };
@@ -43,42 +43,78 @@ static struct payment_op *op_of(const struct pg_member *member)
 
 /* ---- the kinds ---- */
 
+/* Whether an operation comes with an Idempotency-Key: then one of its (client, key) at a time. */
+enum key_use { KEY_NONE, KEY_OPTIONAL, KEY_NEEDED };
+
 /* All that tells one kind of operation from another. */
 static const struct payment_kind {
-    const struct pg_work *work; /* whether it writes; the label of db_query_duration_seconds */
+    const char *name; /* the label of db_query_duration_seconds */
+    const struct pg_work *work;
     enum lane_index lane;
     bool has_wallet; /* known before the database is asked */
-    bool claims_key; /* one of its (client, key) at a time */
+    enum key_use key;
 } KINDS[PAYMENT_OP_KINDS] = {
-    [PAYMENT_OP_EVALUATE] = {.work = &PAYMENT_WORK_EVALUATE,
+    [PAYMENT_OP_EVALUATE] = {.name = "eval",
+                             .work = &PAYMENT_WORK_EVALUATE,
                              .lane = LANE_EVALUATE,
                              .has_wallet = true},
-    [PAYMENT_OP_HOLD] = {.work = &PAYMENT_WORK_HOLD,
+    [PAYMENT_OP_HOLD] = {.name = "hold",
+                         .work = &PAYMENT_WORK_HOLD,
                          .lane = LANE_HOLD,
                          .has_wallet = true,
-                         .claims_key = true},
-    [PAYMENT_OP_VOID] = {.work = &PAYMENT_WORK_VOID, .lane = LANE_STEP},
-    [PAYMENT_OP_FIND] = {.work = &PAYMENT_WORK_FIND, .lane = LANE_READ},
+                         .key = KEY_NEEDED},
+    [PAYMENT_OP_CAPTURE] = {.name = "capture",
+                            .work = &PAYMENT_WORK_STEP,
+                            .lane = LANE_STEP,
+                            .key = KEY_NEEDED},
+    [PAYMENT_OP_VOID] = {.name = "void",
+                         .work = &PAYMENT_WORK_STEP,
+                         .lane = LANE_STEP,
+                         .key = KEY_OPTIONAL},
+    [PAYMENT_OP_INCREMENT] = {.name = "increment",
+                              .work = &PAYMENT_WORK_STEP,
+                              .lane = LANE_STEP,
+                              .key = KEY_NEEDED},
+    [PAYMENT_OP_REFUND] = {.name = "refund",
+                           .work = &PAYMENT_WORK_STEP,
+                           .lane = LANE_STEP,
+                           .key = KEY_NEEDED},
+    [PAYMENT_OP_FIND] = {.name = "find", .work = &PAYMENT_WORK_FIND, .lane = LANE_READ},
 };
 
+static bool claims_key(const struct payment_op *op)
+{
+    return KINDS[op->kind].key != KEY_NONE && op->has_key;
+}
+
 /* ---- the store ---- */
+
+static bool is_among(const struct pg_work *work, const struct pg_work *const *works, uint8_t count)
+{
+    for (uint8_t i = 0; i < count; i++)
+        if (works[i] == work)
+            return true;
+    return false;
+}
 
 static uint8_t works_of_lane(enum lane_index lane, const struct pg_work *works[PAYMENT_OP_KINDS])
 {
     uint8_t count = 0;
 
     for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++)
-        if (KINDS[kind].lane == lane)
+        if (KINDS[kind].lane == lane && !is_among(KINDS[kind].work, works, count))
             works[count++] = KINDS[kind].work;
     return count;
 }
 
-/* Holds and steps before reads, reads before evaluates: who moves money waits least. */
+/* Holds and steps before reads, reads before evaluates: who moves money waits least. Reports, which
+ * read much, take what the others leave. */
 static const struct pg_lane_config LANE_CONFIGS[LANES] = {
     [LANE_HOLD] = {.name = "hold", .exclusive = true, .tracks = 2, .weight = 4, .reserved = 1},
     [LANE_STEP] = {.name = "step", .exclusive = true, .tracks = 2, .weight = 4, .reserved = 1},
-    [LANE_READ] = {.name = "read", .tracks = 2, .weight = 2, .reserved = 1},
+    [LANE_READ] = {.name = "read", .tracks = 2, .weight = 2, .reserved = 1, .batch_max = 1},
     [LANE_EVALUATE] = {.name = "evaluate", .tracks = 2, .weight = 2, .reserved = 1},
+    [LANE_REPORT] = {.name = "report", .tracks = 1, .weight = 1, .batch_max = 1},
 };
 
 static enum err lane_create(struct payment_store *store, struct pg_pool *pool,
@@ -86,13 +122,13 @@ static enum err lane_create(struct payment_store *store, struct pg_pool *pool,
 {
     const struct pg_work *works[PAYMENT_OP_KINDS];
     struct pg_lane_config lane = LANE_CONFIGS[index];
-    const bool coalesces = index == LANE_HOLD || index == LANE_EVALUATE;
 
     lane.works = works;
     lane.work_count = works_of_lane(index, works);
     lane.share = store->share;
     lane.shards = lane.exclusive ? store->wallets : store->evaluated;
-    lane.batch_max = coalesces ? (uint8_t)config->lane_batch_max : 1;
+    if (lane.batch_max == 0) /* its members share statements */
+        lane.batch_max = (uint8_t)config->lane_batch_max;
     lane.queue_max = config->lane_queue_max;
     lane.shard_max = config->lane_wallet_max;
     lane.queue_wait_max_us = config->queue_wait_max_ms * CLOCK_US_PER_MS;
@@ -213,7 +249,7 @@ static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
     struct payment_store *store = op->store;
 
     payment_inflight_release(&store->inflight, op);
-    if (outcome == PG_LOCKED && KINDS[op->kind].claims_key)
+    if (outcome == PG_LOCKED && claims_key(op))
         payment_inflight_note_elsewhere(&store->inflight, op, member->answered_us);
     else if (outcome == PG_LOCKED) /* it has no key: a whole table is locked */
         outcome = PG_TIMED_OUT;
@@ -250,6 +286,7 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
     const struct payment_kind *kind = &KINDS[op->kind];
 
     CHECK(!list_node_linked(&op->key_node));
+    CHECK(kind->key != KEY_NEEDED || op->has_key);
     op->store = store;
     op->queue_us = op->db_us = 0;
     op->sqlstate[0] = '\0';
@@ -263,7 +300,7 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
     enum err err = payment_probe_admit(&store->probe);
     if (err != ERR_OK)
         return err;
-    if (kind->claims_key && !claim_key(store, op))
+    if (claims_key(op) && !claim_key(store, op))
         return ERR_CONFLICT;
     err = pg_lane_submit(store->lanes[kind->lane], &op->member);
     if (err != ERR_OK)
@@ -316,7 +353,7 @@ const struct histogram *payment_store_query_time(const struct payment_store *sto
 {
     if (index >= QUERIES)
         return NULL;
-    *name = index == QUERY_PROBE ? "probe" : KINDS[index].work->name;
+    *name = index == QUERY_PROBE ? "probe" : KINDS[index].name;
     return &store->query_time[index];
 }
 

@@ -2,7 +2,7 @@
  * payment_store: the payment statements. Command <-> parameters, row -> decision. No libpq type
  * crosses this header.
  *
- * Owns the four lanes (hold, step, read, evaluate) and what they share, the set of (client, key)
+ * Owns the lanes (hold, step, read, evaluate, report) and what they share, the set of (client, key)
  * pairs in flight, and the background probe that measures latency and reads pay.region on a
  * connection of its own.
  */
@@ -22,7 +22,15 @@ struct payment_op;
 typedef void payment_op_fn(struct payment_op *op, enum pg_outcome outcome);
 
 /* A kind is a row of the table in payment_store.c: its work, its lane, whether it claims a key. */
-enum payment_op_kind { PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_VOID, PAYMENT_OP_FIND };
+enum payment_op_kind {
+    PAYMENT_OP_EVALUATE,
+    PAYMENT_OP_HOLD,
+    PAYMENT_OP_CAPTURE,
+    PAYMENT_OP_VOID,
+    PAYMENT_OP_INCREMENT,
+    PAYMENT_OP_REFUND,
+    PAYMENT_OP_FIND,
+};
 enum { PAYMENT_OP_KINDS = PAYMENT_OP_FIND + 1 };
 
 /* One request to the database, embedded in the caller's slot; the store's from submit to on_done.
@@ -31,25 +39,26 @@ enum { PAYMENT_OP_KINDS = PAYMENT_OP_FIND + 1 };
 struct payment_op {
     enum payment_op_kind kind;
     struct payment_command command;   /* EVALUATE, HOLD */
-    struct uuid7 txn_id;              /* HOLD, VOID: the new id; FIND: the one looked for */
-    struct uuid7 pending_id;          /* VOID: the hold to resolve */
-    struct secret_digest fingerprint; /* HOLD */
+    struct payment_step step;         /* CAPTURE, VOID, INCREMENT, REFUND: `steps`; of that kind */
+    struct uuid7 txn_id;              /* HOLD, steps: the new id; FIND: the one looked for */
+    struct uuid7 spare_id;            /* CAPTURE: another new id, for a second row of the ledger */
+    struct secret_digest fingerprint; /* HOLD, steps */
     int32_t client_id;
     uint64_t
         started_us; /* last byte of the request: the record's processing time counts from here */
     uint64_t due_us;
-    struct secret_mac key_hash; /* HOLD: by payment_store_hash_key() */
+    bool has_key;               /* HOLD, steps: always, but a VOID may have none */
+    struct secret_mac key_hash; /* with has_key: by payment_store_hash_key() */
     payment_op_fn *on_done;
 
     uint32_t queue_us;                  /* of the last try, until it was sent; 0: it was not */
     uint32_t db_us;                     /* from there to its end; 0: nothing was ever sent */
     char sqlstate[PG_SQLSTATE_LEN + 1]; /* the server's last error; "": it told none */
 
-    bool found;                       /* FIND */
-    bool voided;                      /* FIND: a void resolved it */
-    struct payment_decision decision; /* EVALUATE (code, balance), HOLD, FIND */
-    enum payment_void_result void_result;
-    int64_t void_balance_minor;
+    bool found;                                 /* FIND */
+    bool voided;                                /* FIND: a void resolved it */
+    struct payment_decision decision;           /* EVALUATE (code, balance), HOLD, FIND */
+    struct payment_step_decision step_decision; /* steps */
 
     struct pg_member member; /* the store's */
     struct list_node key_node;
@@ -98,7 +107,7 @@ bool payment_store_ready(struct payment_store *store);       /* all of health */
 bool payment_store_quiet(const struct payment_store *store); /* nothing of ours in flight */
 uint32_t payment_store_lane_count(void);
 const struct pg_lane *payment_store_lane(const struct payment_store *store, uint32_t index);
-/* What is known of the wallets that holds and voids go to. */
+/* What is known of the wallets that holds and steps go to. */
 const struct pg_shards *payment_store_wallets(const struct payment_store *store);
 /* Of those that evaluates ask about. */
 const struct pg_shards *payment_store_evaluated_wallets(const struct payment_store *store);

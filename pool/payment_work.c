@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "pool/payment_sql_private.h"
+#include "pool/payment_step_sql_private.h"
 #include "pool/pg_array_private.h"
 
 static struct payment_op *op_of(const struct pg_member *member)
@@ -63,10 +64,16 @@ const struct pg_work PAYMENT_WORK_EVALUATE = {
 
 /* ---- hold ---- */
 
-static struct payment_sql_hold hold_of(const struct payment_op *op, uint64_t now_us)
+/* What is left of its time: later than that nothing moves. */
+static int32_t budget_of(const struct payment_op *op, uint64_t now_us)
 {
     const uint64_t left_us = op->due_us > now_us ? op->due_us - now_us : 0;
 
+    return left_us > INT32_MAX ? INT32_MAX : (int32_t)left_us;
+}
+
+static struct payment_sql_hold hold_of(const struct payment_op *op, uint64_t now_us)
+{
     return (struct payment_sql_hold){
         .txn_id = op->txn_id,
         .client_id = op->client_id,
@@ -74,7 +81,7 @@ static struct payment_sql_hold hold_of(const struct payment_op *op, uint64_t now
         .fingerprint = &op->fingerprint,
         .command = &op->command,
         .elapsed_us = (int32_t)(now_us - op->started_us),
-        .budget_us = left_us > INT32_MAX ? INT32_MAX : (int32_t)left_us,
+        .budget_us = budget_of(op, now_us),
     };
 }
 
@@ -110,7 +117,59 @@ const struct pg_work PAYMENT_WORK_HOLD = {
     .decode = hold_decode,
 };
 
-/* ---- find and void ---- */
+/* ---- steps ---- */
+
+static struct payment_sql_step step_of(const struct payment_op *op, uint64_t now_us)
+{
+    return (struct payment_sql_step){
+        .txn_id = op->txn_id,
+        .spare_id = op->spare_id,
+        .client_id = op->client_id,
+        .key_hash = op->has_key ? &op->key_hash : NULL,
+        .fingerprint = &op->fingerprint,
+        .step = &op->step,
+        .elapsed_us = (int32_t)(now_us - op->started_us),
+        .budget_us = budget_of(op, now_us),
+    };
+}
+
+static void step_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
+                        struct buf *storage)
+{
+    struct payment_sql_step steps[PG_BATCH_MAX];
+    const uint64_t now_us = clock_mono_us();
+
+    for (uint32_t i = 0; i < count; i++)
+        steps[i] = step_of(op_of(members[i]), now_us);
+    payment_step_sql_encode(steps, count, region_of(op_of(members[0])), params, storage);
+}
+
+static void step_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
+{
+    if (was_elsewhere(members, count, rows))
+        return;
+    for (uint32_t row = 0; row < pg_rows_count(rows); row++) {
+        uint32_t n;
+        bool busy;
+        if (!payment_sql_row_number(rows, row, count, &n) || members[n] == NULL)
+            continue;
+        struct payment_op *op = op_of(members[n]);
+        if (!payment_step_sql_decode(rows, row, &op->step_decision, &busy))
+            continue;
+        if (busy) /* now that the wallet is known, the step waits with its holds */
+            members[n]->shard = (uint64_t)op->step_decision.wallet_id;
+        members[n]->verdict = busy ? PG_VERDICT_BUSY : PG_VERDICT_DONE;
+    }
+}
+
+const struct pg_work PAYMENT_WORK_STEP = {
+    .name = "step",
+    .member_bytes_max = PAYMENT_STEP_SQL_BYTES_MAX,
+    .encode = step_encode,
+    .decode = step_decode,
+};
+
+/* ---- find ---- */
 
 static void find_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
                         struct buf *storage)
@@ -136,36 +195,4 @@ const struct pg_work PAYMENT_WORK_FIND = {
     .member_bytes_max = PAYMENT_SQL_FIND_BYTES_MAX,
     .encode = find_encode,
     .decode = find_decode,
-};
-
-static void void_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
-                        struct buf *storage)
-{
-    CHECK(count == 1);
-    const struct payment_op *op = op_of(members[0]);
-    payment_sql_encode_void(&op->txn_id, &op->pending_id, op->client_id, region_of(op), params,
-                            storage);
-}
-
-static void void_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    CHECK(count == 1);
-    if (members[0] == NULL || was_elsewhere(members, count, rows))
-        return;
-    struct payment_op *op = op_of(members[0]);
-    int64_t wallet_id = 0;
-    bool busy;
-    if (!payment_sql_decode_void(rows, &op->void_result, &op->void_balance_minor, &wallet_id,
-                                 &busy))
-        return;
-    if (busy) /* now that the wallet is known, the void waits with its holds */
-        members[0]->shard = (uint64_t)wallet_id;
-    members[0]->verdict = busy ? PG_VERDICT_BUSY : PG_VERDICT_DONE;
-}
-
-const struct pg_work PAYMENT_WORK_VOID = {
-    .name = "void",
-    .member_bytes_max = PAYMENT_SQL_VOID_BYTES_MAX,
-    .encode = void_encode,
-    .decode = void_decode,
 };

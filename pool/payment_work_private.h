@@ -1,7 +1,7 @@
 /*
  * payment_work (private to pool/): how operations become statements, and rows their answers.
  *
- * One pg_work for each kind of operation; pure but for the clock. The members they are given are
+ * One pg_work for the operations that share a statement; pure but for the clock. The members they are given are
  * those of a payment_op.
  */
 #ifndef POOL_PAYMENT_WORK_PRIVATE_H
@@ -11,8 +11,9 @@
 
 extern const struct pg_work PAYMENT_WORK_EVALUATE;
 extern const struct pg_work PAYMENT_WORK_HOLD;
+/* All that may happen to a hold: one statement for all of it. */
+extern const struct pg_work PAYMENT_WORK_STEP;
 extern const struct pg_work PAYMENT_WORK_FIND;
-extern const struct pg_work PAYMENT_WORK_VOID;
 
 /* REGION, as configured. */
 struct span payment_store_region(const struct payment_store *store);

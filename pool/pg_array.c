@@ -7,6 +7,9 @@
 /* Seconds between 1970-01-01 and PostgreSQL's epoch, 2000-01-01. */
 #define PG_EPOCH_US (INT64_C(946684800) * 1000 * 1000)
 
+/* What stands for the length of an element that is NULL: -1 on the wire. */
+#define PG_NULL_LENGTH UINT32_MAX
+
 static void store_u32(char *at, uint32_t value)
 {
     const uint32_t wire = htonl(value);
@@ -57,7 +60,7 @@ void pg_array_begin(struct pg_array *array, struct pg_params *params, struct buf
     char *header = reserve(storage, PG_ARRAY_HEADER_BYTES);
 
     store_u32(header, 1);     /* dimensions */
-    store_u32(header + 4, 0); /* no NULLs */
+    store_u32(header + 4, 0); /* no NULLs yet */
     store_u32(header + 8, element_oid);
     store_u32(header + 12, count);
     store_u32(header + 16, 1); /* lower bound */
@@ -85,6 +88,13 @@ void pg_array_add_int8(struct pg_array *array, int64_t value)
 void pg_array_add_bytes(struct pg_array *array, struct span bytes)
 {
     memcpy(array_element(array, bytes.len), bytes.ptr, bytes.len);
+}
+
+void pg_array_add_null(struct pg_array *array)
+{
+    store_u32(array->storage->data + array->start + 4, 1);
+    char *end = array_element(array, 0);
+    store_u32(end - PG_ARRAY_ELEMENT_BYTES, PG_NULL_LENGTH);
 }
 
 void pg_array_end(struct pg_array *array)

@@ -46,6 +46,7 @@ void pg_array_begin(struct pg_array *array, struct pg_params *params, struct buf
 void pg_array_add_int4(struct pg_array *array, int32_t value);
 void pg_array_add_int8(struct pg_array *array, int64_t value);
 void pg_array_add_bytes(struct pg_array *array, struct span bytes); /* text, bytea, uuid */
+void pg_array_add_null(struct pg_array *array);
 void pg_array_end(struct pg_array *array);
 
 /* Scalars. */

@@ -132,14 +132,110 @@ PGresult *rows_find(const struct payment_decision *decision, int32_t voided)
     return rows;
 }
 
-PGresult *rows_void(const char *outcome, int64_t balance_minor)
+struct payment_step_decision rows_step_decision(int n)
 {
-    PGresult *rows = fake_pq_rows(3);
+    struct payment_step_decision decision = {
+        .how = PAYMENT_STEP_NEW,
+        .kind = PAYMENT_CAPTURE,
+        .code_index = PAYMENT_CODE_APPROVED,
+        .amount_minor = 70 + n,
+        .balance_after_minor = 5000 + n,
+        .limit_minor = 900 + n,
+        .amounts = {.authorised_minor = 1000 + n,
+                    .captured_minor = 300 + n,
+                    .released_minor = 50,
+                    .expired_minor = 20,
+                    .refunded_minor = 10},
+        .state = PAYMENT_EXPIRED,
+        .processing_us = 1234 + (uint32_t)n,
+        .created_wall_us = UINT64_C(1764000000000000) + (uint64_t)n,
+        .wallet_id = 100 + n,
+        .currency = "EUR",
+    };
+    memset(decision.txn_id.bytes, 0x10 + n, sizeof(decision.txn_id.bytes));
+    memset(decision.hold_id.bytes, 0x20 + n, sizeof(decision.hold_id.bytes));
+    memset(decision.fingerprint.bytes, 0x40 + n, sizeof(decision.fingerprint.bytes));
+    return decision;
+}
+
+PGresult *rows_step(void)
+{
+    return fake_pq_rows(ROWS_STEP_COLUMNS);
+}
+
+static void add_nulls(PGresult *rows, int count)
+{
+    for (; count > 0; count--) {
+        fake_pq_add_null(rows);
+        next_column++;
+    }
+}
+
+/* txn_id to currency and mcc */
+static void add_step_recorded(PGresult *rows, const struct payment_step_decision *decision)
+{
+    static const char *const LETTERS[] = {"C", "V", "I", "R"};
+    add(rows, decision->txn_id.bytes, sizeof(decision->txn_id.bytes));
+    add(rows, decision->fingerprint.bytes, sizeof(decision->fingerprint.bytes));
+    add_text(rows, LETTERS[decision->kind]);
+    add(rows, decision->hold_id.bytes, sizeof(decision->hold_id.bytes));
+    add(rows, PAYMENT_CODES[decision->code_index].code, PAYMENT_CODE_LEN);
+    add_number(rows, (uint64_t)decision->amount_minor, 8);
+    add_number(rows, (uint64_t)decision->balance_after_minor, 8);
+    add_number(rows, decision->processing_us, 4);
+    add_number(rows, decision->created_wall_us - (uint64_t)EPOCH_2000_US, 8);
+    add_number(rows, (uint64_t)decision->wallet_id, 8);
+    add_text(rows, decision->currency);
+    add_number(rows, 5411, 4);
+}
+
+static void add_amounts(PGresult *rows, const struct payment_amounts *amounts)
+{
+    add_number(rows, (uint64_t)amounts->authorised_minor, 8);
+    add_number(rows, (uint64_t)amounts->captured_minor, 8);
+    add_number(rows, (uint64_t)amounts->released_minor, 8);
+    add_number(rows, (uint64_t)amounts->expired_minor, 8);
+    add_number(rows, (uint64_t)amounts->refunded_minor, 8);
+}
+
+enum { STEP_WALLET = 11, STEP_AUTHORISED = 14 };
+
+void rows_add_step(PGresult *rows, int n, const char *how,
+                   const struct payment_step_decision *decision)
+{
+    const bool resolved = strcmp(how, "resolved") == 0, exceeds = strcmp(how, "exceeds") == 0;
+
     next_column = 0;
-    add_text(rows, outcome);
-    add_number(rows, (uint64_t)balance_minor, 8);
-    add_number(rows, ROWS_VOID_WALLET, 8);
-    return rows;
+    add_number(rows, (uint64_t)n, 8);
+    add_text(rows, how);
+    if (resolved || exceeds) {
+        add_nulls(rows, STEP_AUTHORISED - next_column);
+        add_amounts(rows, &decision->amounts);
+    } else if (strcmp(how, "busy") == 0) {
+        add_nulls(rows, STEP_WALLET - next_column);
+        add_number(rows, ROWS_BUSY_WALLET, 8);
+    } else if (decision != NULL) {
+        add_step_recorded(rows, decision);
+        add_amounts(rows, &decision->amounts);
+    }
+    if (exceeds)
+        add_number(rows, (uint64_t)decision->limit_minor, 8);
+    if (resolved) {
+        add_nulls(rows, 1);
+        add_text(rows, payment_state_name(decision->state));
+    }
+    add_nulls(rows, ROWS_STEP_COLUMNS - next_column);
+}
+
+void rows_add_step_of_hold(PGresult *rows, int n, const struct secret_digest *fingerprint)
+{
+    next_column = 0;
+    add_number(rows, (uint64_t)n, 8);
+    add_text(rows, "replay");
+    add_nulls(rows, 1);
+    add(rows, fingerprint->bytes, sizeof(fingerprint->bytes));
+    add_text(rows, "H");
+    add_nulls(rows, ROWS_STEP_COLUMNS - next_column);
 }
 
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation)

@@ -24,9 +24,17 @@ PGresult *rows_evaluate(void);
 void rows_add_evaluate(PGresult *rows, int n, const char *code, int64_t balance_minor);
 /* <recorded> voided; one row */
 PGresult *rows_find(const struct payment_decision *decision, int32_t voided);
-/* outcome balance wallet */
-enum { ROWS_VOID_WALLET = 4242 };
-PGresult *rows_void(const char *outcome, int64_t balance_minor);
+/* What is on record of a step, all of it set; n varies it. RESOLVED and EXCEEDS read parts of it. */
+struct payment_step_decision rows_step_decision(int n);
+/* n how txn_id fingerprint kind hold_id code amount balance_after processing_us created_at wallet_id
+ * currency mcc authorised captured released expired refunded limit state */
+enum { ROWS_STEP_COLUMNS = 21, ROWS_BUSY_WALLET = 4242 };
+PGresult *rows_step(void);
+/* With what this `how` promises, and NULL for the rest. "busy" is that of ROWS_BUSY_WALLET. */
+void rows_add_step(PGresult *rows, int n, const char *how,
+                   const struct payment_step_decision *decision);
+/* A replay of what is on record of a hold. */
+void rows_add_step_of_hold(PGresult *rows, int n, const struct secret_digest *fingerprint);
 /* region wallet amount currency mcc country schema_version isolation ROWS_IDEMPOTENCY_KEY */
 extern const uint8_t ROWS_IDEMPOTENCY_KEY[SECRET_MAC_KEY_BYTES];
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation);

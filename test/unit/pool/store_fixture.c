@@ -113,7 +113,9 @@ struct payment_op *store_op(unsigned i, enum payment_op_kind kind)
     op->client_id = 7;
     op->started_us = bench_now_us();
     op->due_us = bench_now_us() + (uint64_t)STORE_BUDGET_MS * CLOCK_US_PER_MS;
+    op->has_key = true;
     memset(op->key_hash.bytes, (int)i + 1, sizeof(op->key_hash.bytes));
+    memset(op->step.hold_id.bytes, (int)i + 1, sizeof(op->step.hold_id.bytes));
     op->on_done = on_done;
     return op;
 }

@@ -205,6 +205,7 @@ uint32_t pg_pool_size(const struct pg_pool *pool)
 static struct payment_store *store;
 static struct payment_op op;
 static uint32_t done_count;
+static enum pg_outcome done_outcome; /* of the last one */
 static uint64_t test_us = CLOCK_US_PER_S;
 
 static uint64_t test_clock(void)
@@ -215,7 +216,7 @@ static uint64_t test_clock(void)
 static void on_done(struct payment_op *done, enum pg_outcome outcome)
 {
     assert_ptr_equal(done, &op);
-    (void)outcome;
+    done_outcome = outcome;
     done_count++;
 }
 
@@ -238,7 +239,7 @@ static int set_up(void **state)
     probe = (struct pg_pool){0};
     list_init(&service.listeners);
     list_init(&probe.listeners);
-    op = (struct payment_op){.on_done = on_done, .key_hash = {{1}}};
+    op = (struct payment_op){.on_done = on_done, .has_key = true, .key_hash = {{1}}};
     if (secret_init() != ERR_OK || reactor_create(&reactor, 8) != ERR_OK)
         return -1;
     return payment_store_create(&store, &service, &database, &config, 8) == ERR_OK ? 0 : -1;
@@ -279,9 +280,9 @@ static void test_each_kind_goes_its_way(void **state)
         const char *lane, *work;
         bool read_only;
     } CASES[] = {
-        {PAYMENT_OP_EVALUATE, "evaluate", "eval", true},
-        {PAYMENT_OP_HOLD, "hold", "hold", false},
-        {PAYMENT_OP_VOID, "step", "void", false},
+        {PAYMENT_OP_EVALUATE, "evaluate", "eval", true}, {PAYMENT_OP_HOLD, "hold", "hold", false},
+        {PAYMENT_OP_CAPTURE, "step", "step", false},     {PAYMENT_OP_VOID, "step", "step", false},
+        {PAYMENT_OP_INCREMENT, "step", "step", false},   {PAYMENT_OP_REFUND, "step", "step", false},
         {PAYMENT_OP_FIND, "read", "find", true},
     };
 
@@ -343,7 +344,9 @@ static void test_each_lane_has_a_connection_reserved_and_who_moves_money_goes_fi
     assert_true(lane_of(PAYMENT_OP_HOLD)->weight > lane_of(PAYMENT_OP_EVALUATE)->weight);
     assert_true(lane_of(PAYMENT_OP_VOID)->weight > lane_of(PAYMENT_OP_FIND)->weight);
     assert_int_equal(lane_of(PAYMENT_OP_HOLD)->batch_max, 4);
-    assert_int_equal(lane_of(PAYMENT_OP_VOID)->batch_max, 1);
+    assert_int_equal(lane_of(PAYMENT_OP_CAPTURE)->batch_max, 4);
+    assert_int_equal(lane_of(PAYMENT_OP_EVALUATE)->batch_max, 4);
+    assert_int_equal(lane_of(PAYMENT_OP_FIND)->batch_max, 1);
 }
 
 static void test_what_names_a_wallet_waits_in_its_line(void **state)
@@ -450,28 +453,63 @@ static void test_reload_is_of_both_pools_and_after_stop_of_the_service_alone(voi
     assert_int_equal(probe.reloads, 1);
 }
 
-static void test_only_a_hold_claims_its_key(void **state)
+static bool moves_money(enum payment_op_kind kind)
+{
+    return kind != PAYMENT_OP_EVALUATE && kind != PAYMENT_OP_FIND;
+}
+
+/* Holds and steps are one namespace of keys. */
+static void test_what_moves_money_claims_its_key(void **state)
 {
     (void)state;
     for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++) {
-        struct payment_op other = {.kind = PAYMENT_OP_HOLD, .on_done = on_done, .key_hash = {{1}}};
-        submit((enum payment_op_kind)kind);
-        struct pg_member *first = submitted;
+        for (unsigned twin = 0; twin < PAYMENT_OP_KINDS; twin++) {
+            struct payment_op other = {.kind = (enum payment_op_kind)twin,
+                                       .on_done = on_done,
+                                       .has_key = true,
+                                       .key_hash = {{1}}};
+            submit((enum payment_op_kind)kind);
+            struct pg_member *first = submitted;
 
-        const enum err err = payment_store_submit(store, &other);
+            const enum err err = payment_store_submit(store, &other);
 
-        assert_int_equal(err, kind == PAYMENT_OP_HOLD ? ERR_CONFLICT : ERR_OK);
-        if (err == ERR_OK)
-            assert_true(payment_store_cancel(store, &other));
-        submitted = first;
-        end(1, 2, 3, "");
+            const bool meet =
+                moves_money((enum payment_op_kind)kind) && moves_money((enum payment_op_kind)twin);
+            assert_int_equal(err, meet ? ERR_CONFLICT : ERR_OK);
+            if (err == ERR_OK)
+                assert_true(payment_store_cancel(store, &other));
+            submitted = first;
+            end(1, 2, 3, "");
+        }
     }
+}
+
+static void test_a_void_without_a_key_claims_none(void **state)
+{
+    (void)state;
+    struct payment_op other = {
+        .kind = PAYMENT_OP_CAPTURE, .on_done = on_done, .has_key = true, .key_hash = {{1}}};
+    op.has_key = false;
+    submit(PAYMENT_OP_VOID);
+    struct pg_member *first = submitted;
+
+    assert_int_equal(payment_store_submit(store, &other), ERR_OK);
+
+    assert_true(payment_store_cancel(store, &other));
+    submitted = first;
+    submitted->on_done(submitted, PG_LOCKED); /* then it is no key that is held elsewhere */
+    assert_int_equal(done_count, 1);
+    assert_int_equal(done_outcome, PG_TIMED_OUT);
+    submit(PAYMENT_OP_VOID);
+    assert_false(submitted->alone);
+    end(1, 2, 3, "");
 }
 
 static void test_time_is_counted_under_the_kind_that_took_it(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = {"eval", "hold", "void", "find", "probe"};
+    static const char *const NAMES[] = {"eval",      "hold",   "capture", "void",
+                                        "increment", "refund", "find",    "probe"};
     const char *name = NULL;
 
     submit(PAYMENT_OP_FIND);
@@ -554,7 +592,8 @@ int main(void)
         KINDS_TEST(test_the_probe_has_one_connection_of_its_own),
         KINDS_TEST(test_a_refused_probe_waits_for_its_interval),
         KINDS_TEST(test_reload_is_of_both_pools_and_after_stop_of_the_service_alone),
-        KINDS_TEST(test_only_a_hold_claims_its_key),
+        KINDS_TEST(test_what_moves_money_claims_its_key),
+        KINDS_TEST(test_a_void_without_a_key_claims_none),
         KINDS_TEST(test_time_is_counted_under_the_kind_that_took_it),
         KINDS_TEST(test_operation_tells_wait_time_and_sqlstate),
         KINDS_TEST(test_operation_that_was_not_sent_has_no_time),

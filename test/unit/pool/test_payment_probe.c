@@ -235,7 +235,7 @@ static void test_busy_service_is_asked_all_the_same(void **state)
     store_create();
     store_await_ready();
     for (unsigned i = 0; i < 12; i++) {
-        static const enum payment_op_kind KINDS[] = {PAYMENT_OP_FIND, PAYMENT_OP_VOID,
+        static const enum payment_op_kind KINDS[] = {PAYMENT_OP_FIND, PAYMENT_OP_CAPTURE,
                                                      PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD};
         struct payment_op *op = store_op(i, KINDS[i % 4]);
         op->due_us += 10 * CLOCK_US_PER_S;

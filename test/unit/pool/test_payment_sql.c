@@ -154,6 +154,8 @@ static void test_holds_go_as_arrays_also_alone(void **state)
                                              .budget_us = 222};
     }
     for (uint32_t count = 1; count <= BATCH_MAX; count++) {
+        for (uint32_t i = 0; i < count; i++) /* only the last one says when it expires */
+            commands[i].expires_in_s = i + 1 == count ? 3600 : 0;
         memset(&params, 0, sizeof(params));
         buf_init(&storage, storage_bytes, sizeof(storage_bytes));
         payment_sql_encode_hold(holds, count, SPAN("eu-1"), &params, &storage);
@@ -175,6 +177,11 @@ static void test_holds_go_as_arrays_also_alone(void **state)
         assert_memory_equal(params.values[11], "eu-1", 4);
         assert_int_equal(u32_at(params.values[9] + params.lengths[9] - 4), 111);
         assert_int_equal(u32_at(params.values[10] + params.lengths[10] - 4), 222);
+        assert_array(12, PG_OID_INT4, count, 4);
+        assert_int_equal(u32_at(params.values[12] + 4), count > 1); /* are there NULLs? */
+        const char *first = params.values[12] + PG_ARRAY_HEADER_BYTES;
+        assert_int_equal(u32_at(first), count > 1 ? UINT32_MAX : 4);
+        assert_int_equal(u32_at(params.values[12] + params.lengths[12] - 4), 3600);
     }
 }
 
@@ -201,10 +208,10 @@ static void test_holds_of_one_wallet_fold(void **state)
     }
 }
 
-static void test_find_and_void_name_the_transaction_and_the_client(void **state)
+static void test_find_names_the_transaction_and_the_client(void **state)
 {
     (void)state;
-    const struct uuid7 txn = {{1}}, pending = {{2}};
+    const struct uuid7 txn = {{1}};
 
     payment_sql_encode_find(&txn, 9, SPAN("eu-1"), &params, &storage);
     assert_int_equal(params.statement, PAYMENT_SQL_FIND);
@@ -212,15 +219,6 @@ static void test_find_and_void_name_the_transaction_and_the_client(void **state)
     assert_memory_equal(params.values[0], txn.bytes, UUID7_BYTES);
     assert_int_equal(u32_at(params.values[1]), 9);
     assert_memory_equal(params.values[2], "eu-1", 4);
-
-    memset(&params, 0, sizeof(params));
-    payment_sql_encode_void(&txn, &pending, 9, SPAN("eu-1"), &params, &storage);
-    assert_int_equal(params.statement, PAYMENT_SQL_VOID);
-    assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_VOID].param_count);
-    assert_memory_equal(params.values[0], txn.bytes, UUID7_BYTES);
-    assert_memory_equal(params.values[1], pending.bytes, UUID7_BYTES);
-    assert_int_equal(u32_at(params.values[2]), 9);
-    assert_memory_equal(params.values[3], "eu-1", 4);
 }
 
 /* ---- rows ---- */
@@ -398,61 +396,6 @@ static void test_find_tells_whether_it_was_voided(void **state)
     assert_false(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
 }
 
-static void test_void_outcomes(void **state)
-{
-    (void)state;
-    enum payment_void_result outcome;
-    int64_t balance = 0, wallet_id = 0;
-    bool busy = true;
-    put(rows_void("voided", 4321));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    assert_int_equal(outcome, PAYMENT_VOIDED);
-    assert_int_equal(balance, 4321);
-    assert_false(busy);
-    put(rows_void("not_found", 0));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    assert_int_equal(outcome, PAYMENT_VOID_NOT_FOUND);
-    put(rows_void("already_resolved", 0));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    assert_int_equal(outcome, PAYMENT_ALREADY_RESOLVED);
-    assert_false(busy);
-}
-
-static void test_busy_void_names_the_wallet(void **state)
-{
-    (void)state;
-    enum payment_void_result outcome = PAYMENT_ALREADY_RESOLVED;
-    int64_t balance = 5, wallet_id = 0;
-    bool busy = false;
-    put(rows_void("busy", 1));
-    assert_true(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    assert_true(busy);
-    assert_int_equal(wallet_id, ROWS_VOID_WALLET);
-    assert_int_equal(outcome, PAYMENT_ALREADY_RESOLVED); /* untouched */
-    assert_int_equal(balance, 5);
-    rows_damage(2, ROWS_NULL); /* locked, and nobody can say which */
-    put(rows_void("busy", 1));
-    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-}
-
-static void test_unreadable_void_is_not_decoded(void **state)
-{
-    (void)state;
-    enum payment_void_result outcome;
-    int64_t balance = 0, wallet_id = 0;
-    bool busy;
-    put(rows_void("else", 1));
-    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    put(fake_pq_rows(3));
-    assert_false(payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    for (int column = 0; column < 2; column++) {
-        rows_damage(column, ROWS_NULL);
-        put(rows_void("voided", 1));
-        assert_false(
-            payment_sql_decode_void(rows_of(result), &outcome, &balance, &wallet_id, &busy));
-    }
-}
-
 static void test_probe_row(void **state)
 {
     (void)state;
@@ -526,7 +469,7 @@ int main(void)
         SQL_TEST(test_more_evaluations_go_as_arrays),
         SQL_TEST(test_holds_go_as_arrays_also_alone),
         SQL_TEST(test_holds_of_one_wallet_fold),
-        SQL_TEST(test_find_and_void_name_the_transaction_and_the_client),
+        SQL_TEST(test_find_names_the_transaction_and_the_client),
         SQL_TEST(test_row_number_is_within_the_batch),
         SQL_TEST(test_evaluation_has_a_code_and_maybe_a_balance),
         SQL_TEST(test_hold_says_how_it_was_decided),
@@ -534,9 +477,6 @@ int main(void)
         SQL_TEST(test_hold_with_one_broken_column_is_not_decoded),
         SQL_TEST(test_numbers_out_of_range_are_not_decoded),
         SQL_TEST(test_find_tells_whether_it_was_voided),
-        SQL_TEST(test_void_outcomes),
-        SQL_TEST(test_busy_void_names_the_wallet),
-        SQL_TEST(test_unreadable_void_is_not_decoded),
         SQL_TEST(test_probe_row),
         SQL_TEST(test_probe_row_with_one_missing_column),
         SQL_TEST(test_probe_row_with_a_hash_key_of_another_size),

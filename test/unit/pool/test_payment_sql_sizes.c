@@ -1,7 +1,7 @@
 /*
  * The room that a payment says it needs (member_bytes_max) against what its encoding takes.
  */
-#include "pool/payment_sql_private.h"
+#include "pool/payment_step_sql_private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,15 +10,21 @@
 
 #include <cmocka.h>
 
-enum { BATCH = 32, BYTES = BATCH * PAYMENT_SQL_HOLD_BYTES_MAX };
+enum {
+    BATCH = 32,
+    MEMBER_BYTES = (int)PAYMENT_STEP_SQL_BYTES_MAX > (int)PAYMENT_SQL_HOLD_BYTES_MAX
+                       ? (int)PAYMENT_STEP_SQL_BYTES_MAX
+                       : (int)PAYMENT_SQL_HOLD_BYTES_MAX,
+};
 
-static char bytes[BYTES];
+static char bytes[BATCH * MEMBER_BYTES];
 static char region[PAYMENT_SQL_REGION_MAX];
 static struct pg_params params;
 static struct buf storage;
 static const struct secret_digest fingerprint;
 static const struct secret_mac key_hash;
-static const struct payment_command command = {.currency = "EUR", .merchant_country = "DE"};
+static const struct payment_command command = {
+    .currency = "EUR", .merchant_country = "DE", .expires_in_s = 1};
 
 /* As a lane does it: exactly the room of `count` members. More than that is a CHECK. */
 static void begin(uint32_t count, uint32_t member_bytes_max)
@@ -52,7 +58,7 @@ static void test_a_full_batch_of_the_longest_holds_fits(void **state)
 
     encode_holds(BATCH);
 
-    const size_t once = 11 * PG_ARRAY_HEADER_BYTES + PAYMENT_SQL_REGION_MAX;
+    const size_t once = 12 * PG_ARRAY_HEADER_BYTES + PAYMENT_SQL_REGION_MAX;
     assert_int_equal(storage.len, storage.cap - (BATCH - 1) * once);
     assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
 }
@@ -71,7 +77,7 @@ static void test_evaluations_fit_from_one_to_a_full_batch(void **state)
     }
 }
 
-static void test_find_and_void_take_all_their_room(void **state)
+static void test_find_takes_all_its_room(void **state)
 {
     (void)state;
     const struct uuid7 id = {{0}};
@@ -79,10 +85,30 @@ static void test_find_and_void_take_all_their_room(void **state)
     begin(1, PAYMENT_SQL_FIND_BYTES_MAX);
     payment_sql_encode_find(&id, 1, (struct span){region, sizeof(region)}, &params, &storage);
     assert_int_equal(storage.len, PAYMENT_SQL_FIND_BYTES_MAX);
+}
 
-    begin(1, PAYMENT_SQL_VOID_BYTES_MAX);
-    payment_sql_encode_void(&id, &id, 1, (struct span){region, sizeof(region)}, &params, &storage);
-    assert_int_equal(storage.len, PAYMENT_SQL_VOID_BYTES_MAX);
+static void encode_steps(uint32_t count)
+{
+    static const struct payment_step step = {.has_amount = true, .final = true};
+    struct payment_sql_step steps[BATCH];
+
+    for (uint32_t i = 0; i < count; i++)
+        steps[i] = (struct payment_sql_step){
+            .key_hash = &key_hash, .fingerprint = &fingerprint, .step = &step};
+    begin(count, PAYMENT_STEP_SQL_BYTES_MAX);
+    payment_step_sql_encode(steps, count, (struct span){region, sizeof(region)}, &params, &storage);
+}
+
+static void test_steps_fit_from_one_to_a_full_batch(void **state)
+{
+    (void)state;
+
+    encode_steps(1);
+    assert_int_equal(storage.len, PAYMENT_STEP_SQL_BYTES_MAX);
+    encode_steps(BATCH);
+    const size_t once = 11 * PG_ARRAY_HEADER_BYTES + PAYMENT_SQL_REGION_MAX;
+    assert_int_equal(storage.len, storage.cap - (BATCH - 1) * once);
+    assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
 }
 
 int main(void)
@@ -91,7 +117,8 @@ int main(void)
         cmocka_unit_test(test_the_longest_hold_takes_all_its_room),
         cmocka_unit_test(test_a_full_batch_of_the_longest_holds_fits),
         cmocka_unit_test(test_evaluations_fit_from_one_to_a_full_batch),
-        cmocka_unit_test(test_find_and_void_take_all_their_room),
+        cmocka_unit_test(test_find_takes_all_its_room),
+        cmocka_unit_test(test_steps_fit_from_one_to_a_full_batch),
     };
 
     memset(region, 'r', sizeof(region));

@@ -323,7 +323,7 @@ static void test_submit_without_a_connection_is_refused(void **state)
 {
     (void)state;
     static const enum payment_op_kind KINDS[] = {PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD,
-                                                 PAYMENT_OP_FIND, PAYMENT_OP_VOID};
+                                                 PAYMENT_OP_FIND, PAYMENT_OP_CAPTURE};
     for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++)
         assert_int_equal(payment_store_submit(store, store_op(0, KINDS[i])), ERR_UNAVAILABLE);
 }
@@ -348,18 +348,21 @@ static void test_key_has_a_hash_once_the_database_has_told(void **state)
     assert_memory_not_equal(&hash, &other, sizeof(hash));
 }
 
-/* Only a hold has a key to wait for: what else waits, waits for a table. */
+/* Who has no key to wait for waits for a table. */
 static void test_lock_without_a_key_is_a_timeout(void **state)
 {
     (void)state;
     static const struct {
         enum payment_op_kind kind;
         const char *statement;
-    } CASES[] = {
-        {PAYMENT_OP_FIND, "find"}, {PAYMENT_OP_VOID, "void"}, {PAYMENT_OP_EVALUATE, "eval_one"}};
+    } CASES[] = {{PAYMENT_OP_FIND, "find"},
+                 {PAYMENT_OP_VOID, "step_batch"},
+                 {PAYMENT_OP_EVALUATE, "eval_one"}};
     store_await_ready();
     for (unsigned i = 0; i < 3; i++) {
-        store_submit_ok(i, CASES[i].kind);
+        struct payment_op *op = store_op(i, CASES[i].kind);
+        op->has_key = false;
+        assert_int_equal(payment_store_submit(store, op), ERR_OK);
         fake_pq_answer(store_await_asked(CASES[i].statement), fake_pq_error("55P03", "ERROR"));
         fake_pq_answer(store_await_next(CASES[i].statement), fake_pq_error("55P03", "ERROR"));
         store_assert_done(i, PG_TIMED_OUT);
@@ -403,7 +406,7 @@ static const struct {
     const char *statement;
 } STATEMENTS[] = {{PAYMENT_OP_EVALUATE, "eval_one"},
                   {PAYMENT_OP_HOLD, "hold_batch"},
-                  {PAYMENT_OP_VOID, "void"},
+                  {PAYMENT_OP_CAPTURE, "step_batch"},
                   {PAYMENT_OP_FIND, "find"}};
 enum { KIND_COUNT = sizeof(STATEMENTS) / sizeof(STATEMENTS[0]) };
 
@@ -476,52 +479,7 @@ static void test_connections_are_replaced_when_one_went_astray(void **state)
     assert_true(payment_store_ready(store));
 }
 
-static void test_void(void **state)
-{
-    (void)state;
-    store_await_ready();
-    store_submit_ok(0, PAYMENT_OP_VOID);
-    fake_pq_answer(store_await_asked("void"), rows_void("voided", 777));
-    store_assert_done(0, PG_DONE);
-    assert_int_equal(store_ops[0].op.void_result, PAYMENT_VOIDED);
-    assert_int_equal(store_ops[0].op.void_balance_minor, 777);
-}
-
-/* Now its wallet is known: it waits in that wallet's line, and with it. */
-static void test_void_of_a_locked_wallet_joins_the_wallets_line(void **state)
-{
-    (void)state;
-    store_await_ready();
-    store_submit_ok(0, PAYMENT_OP_VOID);
-    fake_pq_answer(store_await_asked("void"), rows_void("busy", 0));
-    bench_turns(2);
-    assert_int_equal(store_ops[0].done, 0);
-    assert_int_equal(pg_lane_waiting(store_ops[0].op.member.lane), 1);
-    submit_to_wallet(1, PAYMENT_OP_HOLD, ROWS_VOID_WALLET);
-    bench_turns(3);
-    assert_null(store_asked("hold_batch")); /* behind the void, which is parked */
-
-    PGconn *conn = await_asked_again("void");
-    bench_turns(3);
-    assert_null(store_asked("hold_batch"));
-    fake_pq_answer(conn, rows_void("voided", 9));
-    store_assert_done(0, PG_DONE);
-    assert_int_equal(store_ops[0].op.void_balance_minor, 9);
-    answer_holds(await_asked_again("hold_batch"), 1, "new");
-    store_assert_done(1, PG_DONE);
-}
-
-static void test_void_that_is_busy_without_a_wallet_is_unknown(void **state)
-{
-    (void)state;
-    store_await_ready();
-    store_submit_ok(0, PAYMENT_OP_VOID);
-    rows_damage(2, ROWS_NULL);
-    fake_pq_answer(store_await_asked("void"), rows_void("busy", 0));
-    store_assert_done(0, PG_UNKNOWN);
-}
-
-static void test_unreadable_find_fails_and_void_is_unknown(void **state)
+static void test_unreadable_find_fails(void **state)
 {
     (void)state;
     store_await_ready();
@@ -530,10 +488,6 @@ static void test_unreadable_find_fails_and_void_is_unknown(void **state)
     store_submit_ok(0, PAYMENT_OP_FIND);
     fake_pq_answer(store_await_asked("find"), rows_find(&recorded, 0));
     store_assert_done(0, PG_FAILED);
-    rows_damage(-1, ROWS_WHOLE);
-    store_submit_ok(1, PAYMENT_OP_VOID);
-    fake_pq_answer(store_await_asked("void"), rows_void("else", 0));
-    store_assert_done(1, PG_UNKNOWN);
 }
 
 /* ---- answers that arrive after their member is gone ---- */
@@ -548,10 +502,11 @@ static void test_answer_after_the_operation_timed_out_is_dropped(void **state)
     } KINDS[] = {{PAYMENT_OP_EVALUATE, "eval_one", PG_TIMED_OUT},
                  {PAYMENT_OP_HOLD, "hold_batch", PG_UNKNOWN},
                  {PAYMENT_OP_FIND, "find", PG_TIMED_OUT},
-                 {PAYMENT_OP_VOID, "void", PG_UNKNOWN}};
+                 {PAYMENT_OP_VOID, "step_batch", PG_UNKNOWN}};
     store_await_ready();
     for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
         const struct payment_decision recorded = rows_decision(0);
+        const struct payment_step_decision step = rows_step_decision(0);
         PGresult *rows = NULL;
         store_submit_ok(0, KINDS[i].kind);
         PGconn *conn = store_await_asked(KINDS[i].statement);
@@ -571,8 +526,12 @@ static void test_answer_after_the_operation_timed_out_is_dropped(void **state)
         case PAYMENT_OP_FIND:
             rows = rows_find(&recorded, 0);
             break;
+        case PAYMENT_OP_CAPTURE:
         case PAYMENT_OP_VOID:
-            rows = rows_void("voided", 1);
+        case PAYMENT_OP_INCREMENT:
+        case PAYMENT_OP_REFUND:
+            rows = rows_step();
+            rows_add_step(rows, 1, "new", &step);
             break;
         }
         fake_pq_answer(conn, rows);
@@ -635,18 +594,27 @@ static void test_servers_own_timeout_is_timed_out(void **state)
     (void)state;
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_VOID);
-    fake_pq_answer(store_await_asked("void"), fake_pq_error("57014", "ERROR"));
+    fake_pq_answer(store_await_asked("step_batch"), fake_pq_error("57014", "ERROR"));
     store_assert_done(0, PG_TIMED_OUT);
 }
 
 /* ---- the whole ---- */
 
+/* The one step on this connection is done. */
+static void answer_step(PGconn *conn)
+{
+    PGresult *rows = rows_step();
+    const struct payment_step_decision done = rows_step_decision(0);
+    rows_add_step(rows, 1, "new", &done);
+    fake_pq_answer(conn, rows);
+}
+
 static void test_lanes_and_times_have_names(void **state)
 {
     (void)state;
-    static const char *const LANES[] = {"hold", "step", "read", "evaluate"};
-    assert_int_equal(payment_store_lane_count(), 4);
-    for (uint32_t i = 0; i < 4; i++)
+    static const char *const LANES[] = {"hold", "step", "read", "evaluate", "report"};
+    assert_int_equal(payment_store_lane_count(), 5);
+    for (uint32_t i = 0; i < 5; i++)
         assert_string_equal(pg_lane_name(payment_store_lane(store, i)), LANES[i]);
 }
 
@@ -655,7 +623,7 @@ static void test_times_are_kept_for_each_kind(void **state)
     (void)state;
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_VOID);
-    fake_pq_answer(store_await_asked("void"), rows_void("voided", 1));
+    answer_step(store_await_asked("step_batch"));
     store_assert_done(0, PG_DONE);
 
     uint32_t index = 0;
@@ -665,7 +633,7 @@ static void test_times_are_kept_for_each_kind(void **state)
         const bool used = strcmp(name, "void") == 0 || strcmp(name, "probe") == 0;
         assert_int_equal(time->count, used ? 1 : 0);
     }
-    assert_int_equal(index, 5);
+    assert_int_equal(index, 8);
 }
 
 static void test_stop_ends_the_probe_and_leaves_the_lanes(void **state)
@@ -673,7 +641,7 @@ static void test_stop_ends_the_probe_and_leaves_the_lanes(void **state)
     (void)state;
     store_await_ready();
     store_submit_ok(0, PAYMENT_OP_VOID);
-    PGconn *conn = store_await_asked("void");
+    PGconn *conn = store_await_asked("step_batch");
     payment_store_stop(store);
     payment_store_stop(store); /* twice is once */
     assert_null(store_probe_conn());
@@ -682,10 +650,10 @@ static void test_stop_ends_the_probe_and_leaves_the_lanes(void **state)
     assert_null(store_asked("probe"));
     assert_true(payment_store_ready(store)); /* as it was */
 
-    fake_pq_answer(conn, rows_void("voided", 1));
+    answer_step(conn);
     store_assert_done(0, PG_DONE);
     store_submit_ok(1, PAYMENT_OP_VOID);
-    fake_pq_answer(store_await_asked("void"), rows_void("voided", 1));
+    answer_step(store_await_asked("step_batch"));
     store_assert_done(1, PG_DONE);
 }
 
@@ -719,8 +687,8 @@ static void test_create_without_memory_leaves_nothing(void **state)
         assert_null(made);
         failed++;
     }
-    /* The store, its table of keys, the share, two books, four lanes, the probe's pool. */
-    assert_true(failed >= 10);
+    /* The store, its table of keys, the share, two books, five lanes, the probe's pool. */
+    assert_true(failed >= 11);
     payment_store_destroy(NULL);
     store_await_ready(); /* nothing of the failed ones listens any more */
 }
@@ -751,10 +719,7 @@ int main(void)
         STORE_TEST(test_nothing_is_sent_to_another_region),
         STORE_TEST(test_statement_that_finds_another_region_did_nothing),
         STORE_TEST(test_connections_are_replaced_when_one_went_astray),
-        STORE_TEST(test_void),
-        STORE_TEST(test_void_of_a_locked_wallet_joins_the_wallets_line),
-        STORE_TEST(test_void_that_is_busy_without_a_wallet_is_unknown),
-        STORE_TEST(test_unreadable_find_fails_and_void_is_unknown),
+        STORE_TEST(test_unreadable_find_fails),
         STORE_TEST(test_answer_after_the_operation_timed_out_is_dropped),
         STORE_TEST(test_late_batch_still_answers_the_others),
         STORE_TEST(test_forgotten_statement_is_asked_again),

@@ -28,7 +28,7 @@ enum {
 /* Our own numbers: a seed means the same walk everywhere (Marsaglia's xorshift, 32 bits). */
 static uint32_t walk;
 static bool accepted[STORE_OPS_MAX];
-/* The hold's statement reached the server since it was submitted. */
+/* The statement of a hold or step reached the server since it was submitted. */
 static bool reached[STORE_OPS_MAX];
 static unsigned outcomes[PG_OUTCOMES];
 static bool wallets_are_free; /* no row is found locked */
@@ -48,8 +48,8 @@ static int batch_of(const PGconn *conn)
     return (unsigned char)sent->values[0][15];
 }
 
-/* Which operation member m of a hold statement is: its txn_id's bytes are all i + 1. */
-static unsigned op_of_hold(const PGconn *conn, int m)
+/* Which operation member m of what writes is: its txn_id's bytes are all i + 1. */
+static unsigned op_of_write(const PGconn *conn, int m)
 {
     const char *ids = fake_pq_sent(conn)->values[0] + 20;
     return (unsigned)(unsigned char)ids[m * (4 + UUID7_BYTES) + 4] - 1;
@@ -76,6 +76,16 @@ static const char *sqlstate_of_hold(const PGconn *conn)
     return sqlstate;
 }
 
+static PGresult *rows_of_steps(const PGconn *conn)
+{
+    const struct payment_step_decision done = rows_step_decision(0);
+    PGresult *rows = rows_step();
+
+    for (int n = 1; n <= batch_of(conn); n++)
+        rows_add_step(rows, n, !wallets_are_free && draw(6) == 0 ? "busy" : "new", &done);
+    return rows;
+}
+
 static PGresult *rows_for(const PGconn *conn)
 {
     const char *statement = fake_pq_sent(conn)->statement;
@@ -86,8 +96,8 @@ static PGresult *rows_for(const PGconn *conn)
         return rows_probe("eu-1", store_server.schema_version, "read committed");
     if (strcmp(statement, "find") == 0)
         return rows_find(&recorded, 0);
-    if (strcmp(statement, "void") == 0)
-        return rows_void(!wallets_are_free && draw(6) == 0 ? "busy" : "voided", 1);
+    if (strcmp(statement, "step_batch") == 0)
+        return rows_of_steps(conn);
     if (strncmp(statement, "eval", 4) == 0) {
         const int count = strcmp(statement, "eval_one") == 0 ? 1 : batch_of(conn);
         rows = rows_evaluate();
@@ -116,10 +126,11 @@ static void note_reached(void)
 {
     for (unsigned c = 0; c < fake_pq_made(); c++) {
         const PGconn *conn = fake_pq_conn(c);
-        if (!fake_pq_is_asked(conn) || strncmp(fake_pq_sent(conn)->statement, "hold", 4) != 0)
+        if (!fake_pq_is_asked(conn) || (strncmp(fake_pq_sent(conn)->statement, "hold", 4) != 0 &&
+                                        strcmp(fake_pq_sent(conn)->statement, "step_batch") != 0))
             continue;
         for (int m = 0; m < batch_of(conn); m++)
-            reached[op_of_hold(conn, m)] = true;
+            reached[op_of_write(conn, m)] = true;
     }
 }
 
@@ -132,7 +143,7 @@ static void turn(void)
         if (store_ops[i].done == 0)
             continue;
         assert_true(accepted[i]);
-        if (store_ops[i].outcome == PG_UNKNOWN && store_ops[i].op.kind == PAYMENT_OP_HOLD)
+        if (store_ops[i].outcome == PG_UNKNOWN) /* reads never are */
             assert_true(reached[i]);
     }
 }
@@ -150,8 +161,9 @@ static PGconn *any_asked(void)
 
 static void submit_one(void)
 {
-    static const enum payment_op_kind KINDS[] = {PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD,
-                                                 PAYMENT_OP_FIND, PAYMENT_OP_VOID};
+    static const enum payment_op_kind KINDS[] = {
+        PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_FIND,   PAYMENT_OP_CAPTURE,
+        PAYMENT_OP_VOID,     PAYMENT_OP_HOLD, PAYMENT_OP_REFUND, PAYMENT_OP_INCREMENT};
     const unsigned i = draw(DRAWN_OPS);
     if (accepted[i] && store_ops[i].done == 0) {
         if (draw(3) == 0 && payment_store_cancel(store, &store_ops[i].op))
@@ -161,7 +173,8 @@ static void submit_one(void)
     if (accepted[i])
         outcomes[store_ops[i].outcome]++;
     reached[i] = false;
-    struct payment_op *op = store_op(i, KINDS[draw(4)]);
+    struct payment_op *op = store_op(i, KINDS[draw(8)]);
+    op->has_key = op->kind != PAYMENT_OP_VOID || draw(2) != 0;
     op->command.wallet_id = draw(2) ? BROKEN_WALLET : WALLET + (int64_t)draw(WALLETS);
     accepted[i] = payment_store_submit(store, op) == ERR_OK;
 }
@@ -264,10 +277,10 @@ static void test_random_faults_end_every_operation_once(void **state)
 
 static void run_script(void)
 {
-    static const enum payment_op_kind KINDS[] = {PAYMENT_OP_EVALUATE, PAYMENT_OP_EVALUATE,
-                                                 PAYMENT_OP_HOLD,     PAYMENT_OP_HOLD,
-                                                 PAYMENT_OP_FIND,     PAYMENT_OP_VOID};
-    for (unsigned i = 0; i < 6; i++)
+    static const enum payment_op_kind KINDS[] = {
+        PAYMENT_OP_EVALUATE, PAYMENT_OP_EVALUATE, PAYMENT_OP_HOLD, PAYMENT_OP_HOLD,
+        PAYMENT_OP_FIND,     PAYMENT_OP_CAPTURE,  PAYMENT_OP_VOID};
+    for (unsigned i = 0; i < 7; i++)
         accepted[i] = payment_store_submit(store, store_op(i, KINDS[i])) == ERR_OK;
     for (int i = 0; i < 30; i++) {
         PGconn *conn = any_asked();
