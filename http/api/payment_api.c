@@ -141,7 +141,8 @@ static void payment_api_get(struct payment_call *call, const struct http_request
 static bool payment_api_hash_key(struct payment_call *call, struct span key)
 {
     struct payment_op *op = &call->op;
-    if (payment_store_hash_key(call->api->store, key, &op->key_hash)) {
+    op->has_key = payment_store_hash_key(call->api->store, key, &op->key_hash);
+    if (op->has_key) {
         payment_note_key(access_note_of(call->exchange), &op->key_hash);
         return true;
     }
@@ -230,9 +231,11 @@ static void payment_api_on_find(void *app, struct http_exchange *exchange)
 static void payment_api_on_void(void *app, struct http_exchange *exchange)
 {
     struct payment_call *call = payment_api_take_call(app, exchange);
-    if (call == NULL || !payment_api_read_id(call, &call->op.pending_id))
+    if (call == NULL || !payment_api_read_id(call, &call->op.step.hold_id))
         return;
     call->op.txn_id = uuid7_next(&call->api->ids);
+    call->op.step.kind = PAYMENT_VOID;
+    call->op.fingerprint = payment_step_fingerprint(&call->op.step);
     payment_api_submit(call, PAYMENT_FORM_VOID);
 }
 

@@ -216,7 +216,7 @@ static void payment_call_audit_void(const struct payment_call *call)
     struct buf ids;
     buf_init(&ids, storage, sizeof(storage));
     payment_id_add(&ids, &call->op.txn_id);
-    payment_id_add(&ids, &call->op.pending_id);
+    payment_id_add(&ids, &call->op.step.hold_id);
     const struct access_note *note = access_note_of(call->exchange);
     log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, PAYMENT_ID_LEN})),
               LOG_SPAN("payment.voids", ((struct span){ids.data + PAYMENT_ID_LEN, PAYMENT_ID_LEN})),
@@ -224,31 +224,50 @@ static void payment_call_audit_void(const struct payment_call *call)
               LOG_TEXT("request_id", http_exchange_request_id(call->exchange)));
 }
 
+/* False: it is refused, and answered. */
+static bool payment_call_void_is_done(struct payment_call *call)
+{
+    uint64_t *voids_total = call->api->stats.voids_total;
+    switch (call->op.step_decision.how) {
+    case PAYMENT_STEP_NEW:
+    case PAYMENT_STEP_REPLAY:
+    case PAYMENT_STEP_RACE:
+        voids_total[PAYMENT_VOID_DONE]++;
+        return true;
+    case PAYMENT_STEP_LATE:
+        payment_call_refuse_late(call);
+        return false;
+    case PAYMENT_STEP_NOT_FOUND:
+        voids_total[PAYMENT_VOID_NOT_FOUND]++;
+        payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such hold");
+        return false;
+    case PAYMENT_STEP_RESOLVED:
+    case PAYMENT_STEP_EXCEEDS:
+    case PAYMENT_STEP_TOO_MANY:
+        voids_total[PAYMENT_VOID_RESOLVED]++;
+        payment_call_refuse_because(call, PROBLEM_ALREADY_RESOLVED,
+                                    "the hold was voided or posted before");
+        return false;
+    }
+    UNREACHABLE();
+}
+
 static void payment_call_answer_void(struct payment_call *call)
 {
     struct payment_op *op = &call->op;
-    call->api->stats.voids_total[op->void_result]++;
-    switch (op->void_result) {
-    case PAYMENT_VOID_NOT_FOUND:
-        payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such hold");
+    const struct payment_step_decision *decision = &op->step_decision;
+    if (!payment_call_void_is_done(call))
         return;
-    case PAYMENT_ALREADY_RESOLVED:
-        payment_call_refuse_because(call, PROBLEM_ALREADY_RESOLVED,
-                                    "the hold was voided or posted before");
-        return;
-    case PAYMENT_VOIDED:
-        break;
-    }
     payment_call_audit_void(call);
-    payment_note_txn(access_note_of(call->exchange), &op->txn_id);
+    payment_note_txn(access_note_of(call->exchange), &decision->txn_id);
     struct payment_reply reply;
     payment_reply_begin(&reply, call, 200);
     payment_answer_write_void(&reply.body, &call->api->style,
                               &(struct payment_void_answer){
-                                  .txn_id = op->txn_id,
-                                  .voids = op->pending_id,
-                                  .wall_us = clock_wall_us(),
-                                  .balance_after_minor = op->void_balance_minor,
+                                  .txn_id = decision->txn_id,
+                                  .voids = op->step.hold_id,
+                                  .wall_us = decision->created_wall_us,
+                                  .balance_after_minor = decision->balance_after_minor,
                               });
     payment_reply_send(&reply, call);
 }

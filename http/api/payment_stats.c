@@ -17,8 +17,8 @@ static const char *const OVERDUE_NAMES[PAYMENT_OVERDUES] = {
     [PAYMENT_OVERDUE_DATABASE] = "db",
 };
 static const char *const VOID_NAMES[PAYMENT_VOID_RESULTS] = {
-    [PAYMENT_VOIDED] = "voided",
-    [PAYMENT_ALREADY_RESOLVED] = "already_resolved",
+    [PAYMENT_VOID_DONE] = "voided",
+    [PAYMENT_VOID_RESOLVED] = "already_resolved",
     [PAYMENT_VOID_NOT_FOUND] = "not_found",
 };
 static const char *const CURRENCY_NAMES[] = {"EUR", "MXN"};

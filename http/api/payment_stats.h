@@ -35,6 +35,9 @@ enum payment_shed {
     PAYMENT_SHED_BUSY /* its wallet stayed locked elsewhere */
 };
 
+/* What a void came to. */
+enum payment_void_result { PAYMENT_VOID_DONE, PAYMENT_VOID_RESOLVED, PAYMENT_VOID_NOT_FOUND };
+
 /* Where a request was when its time was over and nothing had moved. */
 enum payment_overdue { PAYMENT_OVERDUE_QUEUE, PAYMENT_OVERDUE_DATABASE };
 
@@ -42,7 +45,7 @@ enum {
     PAYMENT_IDEMPOTENCIES = PAYMENT_IDEMPOTENCY_NONE + 1,
     PAYMENT_SHEDS = PAYMENT_SHED_BUSY + 1,
     PAYMENT_OVERDUES = PAYMENT_OVERDUE_DATABASE + 1,
-    PAYMENT_VOID_RESULTS = 3, /* enum payment_void_result */
+    PAYMENT_VOID_RESULTS = PAYMENT_VOID_NOT_FOUND + 1,
     PAYMENT_STATS_CODES_MAX = 32,
 };
 

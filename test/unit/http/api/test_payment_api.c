@@ -676,23 +676,25 @@ static void test_void_results(void **state)
 {
     (void)state;
     static const struct {
+        enum payment_step_how how;
         enum payment_void_result result;
         uint16_t status;
-    } cases[] = {
-        {PAYMENT_VOIDED, 200}, {PAYMENT_ALREADY_RESOLVED, 409}, {PAYMENT_VOID_NOT_FOUND, 404}};
+    } cases[] = {{PAYMENT_STEP_NEW, PAYMENT_VOID_DONE, 200},
+                 {PAYMENT_STEP_RESOLVED, PAYMENT_VOID_RESOLVED, 409},
+                 {PAYMENT_STEP_NOT_FOUND, PAYMENT_VOID_NOT_FOUND, 404}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         request(HTTP_POST);
         given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
         routes[2].on_request(api, &given);
         assert_int_equal(submitted->kind, PAYMENT_OP_VOID);
-        submitted->void_result = cases[i].result;
-        submitted->void_balance_minor = 100000;
+        submitted->step_decision = (struct payment_step_decision){
+            .how = cases[i].how, .kind = PAYMENT_VOID, .balance_after_minor = 100000};
 
         finish(PG_DONE);
 
         assert_int_equal(given.status, cases[i].status);
         assert_int_equal(payment_api_stats(api)->voids_total[cases[i].result], 1);
-        if (cases[i].result == PAYMENT_VOIDED)
+        if (cases[i].how == PAYMENT_STEP_NEW)
             assert_true(body_has("\"voids\":\"txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5\","
                                  "\"status\":\"voided\""));
     }
@@ -744,6 +746,10 @@ static void ask_in_form(enum payment_op_kind kind, enum http_method method)
     case PAYMENT_OP_VOID:
         routes[2].on_request(api, &given);
         break;
+    case PAYMENT_OP_CAPTURE:
+    case PAYMENT_OP_INCREMENT:
+    case PAYMENT_OP_REFUND:
+        fail();
     }
     assert_non_null(submitted);
     assert_int_equal(submitted->kind, kind);

@@ -41,7 +41,7 @@ static void test_every_count_stands_under_its_name(void **state)
     const struct payment_stats stats = {
         .idempotency_total = {11, 12, 13, 14, 15, 16},
         .voids_total =
-            {[PAYMENT_VOIDED] = 21, [PAYMENT_ALREADY_RESOLVED] = 22, [PAYMENT_VOID_NOT_FOUND] = 23},
+            {[PAYMENT_VOID_DONE] = 21, [PAYMENT_VOID_RESOLVED] = 22, [PAYMENT_VOID_NOT_FOUND] = 23},
         .outcomes_total = {[PG_DONE] = 31, [PG_UNKNOWN] = 32, [PG_FAILED] = 33, [PG_LOCKED] = 34},
         .shed_total = {41, 42, 43, 44, 45, 46},
         .deadline_exceeded_total = {51, 52},
