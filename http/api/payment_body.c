@@ -2,48 +2,15 @@
 
 #include "http/api/json.h"
 
-enum { QUERY_NAME_MAX = 32, QUERY_VALUE_MAX = 64, AMOUNT_DIGITS_MAX = 24 };
+enum { QUERY_NAME_MAX = 32, QUERY_VALUE_MAX = 64, INTEGER_DIGITS_MAX = 24 };
 
-static const char *const body_members[] = {"wallet_id", "amount", "currency", "merchant",
-                                           "effect",    "force",  NULL};
+static const char *const body_members[] = {"wallet_id", "amount",       "currency", "merchant",
+                                           "effect",    "expires_in_s", "force",    NULL};
 static const char *const merchant_members[] = {"mcc", "country", NULL};
-
-static bool payment_refuse(struct payment_refusal *refusal, enum problem problem,
-                           const char *detail)
-{
-    refusal->problem = problem;
-    refusal->details.detail = detail;
-    return false;
-}
-
-static void payment_refuse_with(struct payment_refusal *refusal, struct problem_error error)
-{
-    struct problem_details *details = &refusal->details;
-    if (details->error_count < PROBLEM_ERRORS_MAX)
-        details->errors[details->error_count++] = error;
-}
-
-static void payment_refuse_field(struct payment_refusal *refusal, const char *pointer,
-                                 const char *detail)
-{
-    payment_refuse_with(refusal, (struct problem_error){.pointer = pointer, .detail = detail});
-}
 
 typedef bool payment_set_fn(struct payment_command *command, struct span text);
 
 /* ---- JSON ---- */
-
-/* A member that is not there, or of another type than what it must be. */
-static void payment_refuse_type(struct payment_refusal *refusal, const char *pointer,
-                                const char *expected, enum json_type found)
-{
-    if (found == JSON_ABSENT)
-        payment_refuse_field(refusal, pointer, "is required");
-    else
-        payment_refuse_with(refusal, (struct problem_error){.pointer = pointer,
-                                                            .detail = expected,
-                                                            .instead = json_type_name(found)});
-}
 
 static void payment_body_text(const struct json_value *value, enum payment_field field,
                               payment_set_fn *set, struct payment_command *command,
@@ -51,37 +18,38 @@ static void payment_body_text(const struct json_value *value, enum payment_field
 {
     const enum json_type type = json_type_of(value);
     if (type != JSON_STRING_TYPE)
-        payment_refuse_type(refusal, payment_field_pointer(field), "must be a string", type);
+        payment_refusal_add_type(refusal, payment_field_pointer(field), "must be a string", type);
     else if (!set(command, json_string_of(value)))
-        payment_refuse_field(refusal, payment_field_pointer(field), payment_field_rule(field));
+        payment_refusal_add_field(refusal, payment_field_pointer(field), payment_field_rule(field));
 }
 
-static void payment_body_amount(const struct json_value *value, struct payment_command *command,
-                                struct payment_refusal *refusal)
+static void payment_body_integer(const struct json_value *value, enum payment_field field,
+                                 payment_set_fn *set, struct payment_command *command,
+                                 struct payment_refusal *refusal)
 {
-    const char *pointer = payment_field_pointer(PAYMENT_FIELD_AMOUNT);
-    const char *rule = payment_field_rule(PAYMENT_FIELD_AMOUNT);
+    const char *pointer = payment_field_pointer(field);
+    const char *rule = payment_field_rule(field);
     if (json_type_of(value) != JSON_INTEGER_TYPE) {
-        payment_refuse_type(refusal, pointer, rule, json_type_of(value));
+        payment_refusal_add_type(refusal, pointer, rule, json_type_of(value));
         return;
     }
-    char storage[AMOUNT_DIGITS_MAX];
+    char storage[INTEGER_DIGITS_MAX];
     struct buf digits;
     buf_init(&digits, storage, sizeof(storage));
     buf_add_i64(&digits, json_integer_of(value));
-    if (!payment_set_amount(command, buf_span(&digits)))
-        payment_refuse_field(refusal, pointer, rule);
+    if (!set(command, buf_span(&digits)))
+        payment_refusal_add_field(refusal, pointer, rule);
 }
 
 static void payment_body_merchant(const struct json_value *merchant,
                                   struct payment_command *command, struct payment_refusal *refusal)
 {
     if (json_type_of(merchant) != JSON_OBJECT_TYPE) {
-        payment_refuse_type(refusal, "/merchant", "must be an object", json_type_of(merchant));
+        payment_refusal_add_type(refusal, "/merchant", "must be an object", json_type_of(merchant));
         return;
     }
     if (!json_only_members(merchant, merchant_members))
-        payment_refuse_field(refusal, "/merchant", "has members other than mcc and country");
+        payment_refusal_add_field(refusal, "/merchant", "has members other than mcc and country");
     payment_body_text(json_member(merchant, "mcc"), PAYMENT_FIELD_MCC, payment_set_mcc, command,
                       refusal);
     payment_body_text(json_member(merchant, "country"), PAYMENT_FIELD_MERCHANT_COUNTRY,
@@ -97,9 +65,9 @@ static bool payment_refuse_if_wrong(const struct payment_command *command,
         const enum payment_field field = payment_command_check(command);
         if (field == PAYMENT_FIELD_NONE)
             return true;
-        payment_refuse_field(refusal, name(field), payment_field_rule(field));
+        payment_refusal_add_field(refusal, name(field), payment_field_rule(field));
     }
-    return payment_refuse(refusal, PROBLEM_INVALID_PARAMETER, NULL); /* the fields say it */
+    return payment_refusal_set(refusal, PROBLEM_INVALID_PARAMETER, NULL); /* the fields say it */
 }
 
 bool payment_body_read(struct span body, struct payment_command *command,
@@ -107,32 +75,30 @@ bool payment_body_read(struct span body, struct payment_command *command,
 {
     *refusal = (struct payment_refusal){0};
     *command = (struct payment_command){.effect = PAYMENT_HOLD};
-    if (payment_has_card_number(body))
-        return payment_refuse(refusal, PROBLEM_PAN_DETECTED,
-                              "the body holds digits that may be a card number");
     const struct json_value *root = NULL;
-    struct json_fault fault;
-    if (json_read(body, &root, &fault) != ERR_OK) {
-        refusal->details.has_offset = true;
-        refusal->details.offset = fault.offset;
-        return payment_refuse(refusal, PROBLEM_INVALID_JSON, fault.why);
-    }
+    if (!payment_refusal_read_json(refusal, body, &root))
+        return false;
     if (json_member(root, "force") != NULL)
-        return payment_refuse(refusal, PROBLEM_FORCED_OUTCOME_DISABLED,
-                              "the member force is not enabled here");
+        return payment_refusal_set(refusal, PROBLEM_FORCED_OUTCOME_DISABLED,
+                                   "the member force is not enabled here");
     if (!json_only_members(root, body_members))
-        payment_refuse_field(
+        payment_refusal_add_field(
             refusal, "",
-            "the object has members other than wallet_id, amount, currency, merchant, effect");
+            "the object has members other than wallet_id, amount, currency, merchant, effect, "
+            "expires_in_s");
     payment_body_text(json_member(root, "wallet_id"), PAYMENT_FIELD_WALLET_ID, payment_set_wallet,
                       command, refusal);
-    payment_body_amount(json_member(root, "amount"), command, refusal);
+    payment_body_integer(json_member(root, "amount"), PAYMENT_FIELD_AMOUNT, payment_set_amount,
+                         command, refusal);
     payment_body_text(json_member(root, "currency"), PAYMENT_FIELD_CURRENCY, payment_set_currency,
                       command, refusal);
     payment_body_merchant(json_member(root, "merchant"), command, refusal);
     if (json_member(root, "effect") != NULL)
         payment_body_text(json_member(root, "effect"), PAYMENT_FIELD_EFFECT, payment_set_effect,
                           command, refusal);
+    if (json_member(root, "expires_in_s") != NULL)
+        payment_body_integer(json_member(root, "expires_in_s"), PAYMENT_FIELD_EXPIRES_IN,
+                             payment_set_expires_in, command, refusal);
     return payment_refuse_if_wrong(command, refusal, payment_field_pointer);
 }
 
@@ -217,14 +183,14 @@ static void payment_query_parameter(struct span parameter, uint32_t position,
     struct span encoded_value = parameter;
     const size_t index = payment_query_find(span_cut(&encoded_value, '='));
     if (index == QUERY_PARAMETERS) {
-        payment_refuse_with(
+        payment_refusal_add(
             refusal,
             (struct problem_error){.pointer = "", .detail = QUERY_UNKNOWN, .position = position});
         return;
     }
     const char *name = query_parameters[index].name.ptr;
     if (seen[index]) {
-        payment_refuse_field(refusal, name, "is given more than once");
+        payment_refusal_add_field(refusal, name, "is given more than once");
         return;
     }
     seen[index] = true;
@@ -233,7 +199,7 @@ static void payment_query_parameter(struct span parameter, uint32_t position,
     buf_init(&value, storage, sizeof(storage));
     if (!payment_query_decode(encoded_value, &value) ||
         !query_parameters[index].set(command, buf_span(&value)))
-        payment_refuse_field(refusal, name, payment_field_rule(query_parameters[index].field));
+        payment_refusal_add_field(refusal, name, payment_field_rule(query_parameters[index].field));
 }
 
 bool payment_query_read(struct span query, struct payment_command *command,
@@ -242,14 +208,14 @@ bool payment_query_read(struct span query, struct payment_command *command,
     *refusal = (struct payment_refusal){0};
     *command = (struct payment_command){.effect = PAYMENT_EVALUATE};
     if (payment_has_card_number(query))
-        return payment_refuse(refusal, PROBLEM_PAN_DETECTED,
-                              "the query holds digits that may be a card number");
+        return payment_refusal_set(refusal, PROBLEM_PAN_DETECTED,
+                                   "the query holds digits that may be a card number");
     bool seen[QUERY_PARAMETERS] = {false};
     struct span rest = query;
     for (uint32_t position = 1; rest.ptr != NULL; position++)
         payment_query_parameter(span_cut(&rest, '&'), position, seen, command, refusal);
     for (size_t i = 0; i < QUERY_PARAMETERS; i++)
         if (!seen[i])
-            payment_refuse_field(refusal, query_parameters[i].name.ptr, "is required");
+            payment_refusal_add_field(refusal, query_parameters[i].name.ptr, "is required");
     return payment_refuse_if_wrong(command, refusal, payment_query_name);
 }

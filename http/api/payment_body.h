@@ -8,18 +8,12 @@
 #define HTTP_API_PAYMENT_BODY_H
 
 #include "core/payment.h"
-#include "http/api/problem.h"
+#include "http/api/payment_refusal.h"
 
 #include <stdbool.h>
 
-/* Why a request is not a command. */
-struct payment_refusal {
-    enum problem problem;
-    struct problem_details details;
-};
-
-/* {"wallet_id","amount","currency","merchant":{"mcc","country"}[,"effect"]}; effect defaults to
- * hold. */
+/* {"wallet_id","amount","currency","merchant":{"mcc","country"}[,"effect"][,"expires_in_s"]}; effect
+ * defaults to hold. */
 MUST_USE bool payment_body_read(struct span body, struct payment_command *command,
                                 struct payment_refusal *refusal);
 /* One of the five parameters of a purchase is there. A query without is no purchase, whatever else

@@ -68,6 +68,29 @@ static void test_effect_defaults_to_hold(void **state)
     assert_int_equal(command.effect, PAYMENT_HOLD);
 }
 
+static void test_a_hold_may_expire_early(void **state)
+{
+    (void)state;
+    static const char purchase[] = "{\"wallet_id\":\"wal_1\",\"amount\":1,\"currency\":\"MXN\","
+                                   "\"merchant\":{\"mcc\":\"0000\",\"country\":\"MX\"}";
+#define MEMBER(value) ",\"expires_in_s\":" value "}"
+    static const char *const bad[] = {MEMBER("0"),      MEMBER("-1"),   MEMBER("2678401"),
+                                      MEMBER("1.5"),    MEMBER("null"), MEMBER("1e3"),
+                                      MEMBER("\"60\""), MEMBER("{}")};
+
+    assert_true(body(joined(purchase, "}")));
+    assert_int_equal(command.expires_in_s, 0);
+    assert_true(body(joined(purchase, MEMBER("1"))));
+    assert_int_equal(command.expires_in_s, 1);
+    assert_true(body(joined(purchase, MEMBER("2678400"))));
+    assert_int_equal(command.expires_in_s, PAYMENT_EXPIRES_IN_S_MAX);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_false(body(joined(purchase, bad[i])));
+        assert_true(refused_at("/expires_in_s"));
+        assert_int_equal(refusal.details.error_count, 1);
+    }
+}
+
 static void test_empty_object_names_every_required_member(void **state)
 {
     (void)state;
@@ -239,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_with_every_member),
         cmocka_unit_test(test_effect_defaults_to_hold),
+        cmocka_unit_test(test_a_hold_may_expire_early),
         cmocka_unit_test(test_empty_object_names_every_required_member),
         cmocka_unit_test(test_every_wrong_member_is_named_at_once),
         cmocka_unit_test(test_amount_must_be_an_integer_in_range),
