@@ -192,6 +192,12 @@ int64_t json_integer_of(const struct json_value *value)
     return json_integer_value(json_of(value));
 }
 
+bool json_boolean_of(const struct json_value *value)
+{
+    CHECK(json_type_of(value) == JSON_BOOLEAN_TYPE);
+    return json_is_true(json_of(value));
+}
+
 static bool json_name_in(const char *name, const char *const *names)
 {
     for (; *names != NULL; names++)

@@ -50,6 +50,7 @@ const struct json_value *json_member(const struct json_value *object, const char
 enum json_type json_type_of(const struct json_value *value); /* NULL: JSON_ABSENT */
 struct span json_string_of(const struct json_value *value);
 int64_t json_integer_of(const struct json_value *value);
+bool json_boolean_of(const struct json_value *value);
 /* True when every member's name is in names (NULL-terminated). */
 bool json_only_members(const struct json_value *object, const char *const *names);
 

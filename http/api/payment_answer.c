@@ -88,21 +88,6 @@ void payment_answer_write_recorded(struct buf *out, const struct payment_answer_
         buf_add(out, SPAN(",\"voided\":false}\n"));
 }
 
-void payment_answer_write_void(struct buf *out, const struct payment_answer_style *style,
-                               const struct payment_void_answer *answer)
-{
-    buf_add(out, SPAN("{\"transaction_id\":\""));
-    payment_id_add(out, &answer->txn_id);
-    buf_add(out, SPAN("\",\"voids\":\""));
-    payment_id_add(out, &answer->voids);
-    buf_add(out, SPAN("\",\"status\":\"voided"));
-    buf_add(out, style->region);
-    clock_add_rfc3339(out, answer->wall_us);
-    buf_add(out, SPAN("\",\"balance_after\":"));
-    buf_add_i64(out, answer->balance_after_minor);
-    buf_add(out, SPAN("}\n"));
-}
-
 void payment_answer_write_headers(struct buf *out, const struct payment_timing *timing)
 {
     buf_add(out, SPAN("Server-Timing: auth;dur="));

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum {
-    PAYMENT_ANSWER_BODY_BYTES = 1024,
+    PAYMENT_ANSWER_BODY_BYTES = 1536,
     PAYMENT_ANSWER_HEADER_BYTES = 384,
     PAYMENT_ANSWER_REGION_BYTES = 384
 };
@@ -51,14 +51,6 @@ payment_answer_fn payment_answer_write_legacy;
 payment_answer_fn payment_answer_write;
 /* The same and whether it was voided. */
 payment_answer_fn payment_answer_write_recorded;
-
-struct payment_void_answer {
-    struct uuid7 txn_id, voids;
-    uint64_t wall_us;
-    int64_t balance_after_minor;
-};
-void payment_answer_write_void(struct buf *out, const struct payment_answer_style *style,
-                               const struct payment_void_answer *answer);
 
 /* Where the time of a request went; each 0 when it did not come so far. */
 struct payment_timing {

@@ -3,10 +3,11 @@
 #include "core/clock.h"
 #include "core/secret.h"
 #include "http/api/budget.h"
+#include "http/api/payment_api_private.h"
 #include "http/api/payment_body.h"
-#include "http/api/payment_call_private.h"
 #include "http/api/payment_head.h"
 #include "http/api/payment_id.h"
+#include "http/api/payment_step_call_private.h"
 
 #include <stdlib.h>
 
@@ -24,9 +25,7 @@ static void payment_api_refuse_key(struct payment_call *call, enum problem probl
         payment_call_refuse_because(call, problem, NULL);
 }
 
-/* Takes the exchange's call and checks key and Accept; NULL: answered. */
-static struct payment_call *payment_api_take_call(struct payment_api *api,
-                                                  struct http_exchange *exchange)
+struct payment_call *payment_api_take_call(struct payment_api *api, struct http_exchange *exchange)
 {
     const uint32_t index = http_exchange_index(exchange);
     CHECK(index < api->call_count);
@@ -58,7 +57,7 @@ static struct payment_call *payment_api_take_call(struct payment_api *api,
     return call;
 }
 
-static void payment_api_submit(struct payment_call *call, enum payment_form_index form)
+void payment_api_submit(struct payment_call *call, enum payment_form_index form)
 {
     struct payment_api *api = call->api;
     struct payment_op *op = &call->op;
@@ -137,38 +136,39 @@ static void payment_api_get(struct payment_call *call, const struct http_request
     payment_api_submit(call, form);
 }
 
-/* Puts the key's hash into the operation; of an evaluation it is only for the log. */
-static bool payment_api_hash_key(struct payment_call *call, struct span key)
+/* Of what needs none, it is only for the log. */
+static bool payment_api_hash_key(struct payment_call *call, struct span key,
+                                 enum payment_key_use use)
 {
     struct payment_op *op = &call->op;
-    op->has_key = payment_store_hash_key(call->api->store, key, &op->key_hash);
-    if (op->has_key) {
+    if (payment_store_hash_key(call->api->store, key, &op->key_hash)) {
+        op->has_key = true;
         payment_note_key(access_note_of(call->exchange), &op->key_hash);
         return true;
     }
-    if (op->command.effect == PAYMENT_EVALUATE)
+    if (use == PAYMENT_KEY_NOTED)
         return true;
     call->api->stats.shed_total[PAYMENT_SHED_DOWN]++;
     payment_call_refuse_because(call, PROBLEM_DATABASE_UNAVAILABLE, "nothing was sent");
     return false;
 }
 
-/* False: answered. */
-static bool payment_api_read_key(struct payment_call *call, const struct http_request *request)
+bool payment_api_read_key(struct payment_call *call, const struct http_request *request,
+                          enum payment_key_use use)
 {
     char key[PAYMENT_KEY_MAX];
     uint8_t key_len;
     const enum payment_key_form form = payment_head_idempotency_key(request, key, &key_len);
     if (form == PAYMENT_KEY_VALID) {
-        const bool hashed = payment_api_hash_key(call, (struct span){key, key_len});
+        const bool hashed = payment_api_hash_key(call, (struct span){key, key_len}, use);
         secret_wipe(key, key_len);
         return hashed;
     }
     if (form == PAYMENT_KEY_ABSENT) {
-        if (call->op.command.effect == PAYMENT_EVALUATE)
+        if (use != PAYMENT_KEY_REQUIRED)
             return true;
         payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_KEY_MISSING,
-                                    "a hold needs an Idempotency-Key");
+                                    "what moves money is known by its Idempotency-Key");
         return false;
     }
     payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_KEY_INVALID,
@@ -176,23 +176,30 @@ static bool payment_api_read_key(struct payment_call *call, const struct http_re
     return false;
 }
 
+bool payment_api_check_media_type(struct payment_call *call, const struct http_request *request)
+{
+    if (payment_head_is_json(request))
+        return true;
+    payment_call_refuse_because(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                                "Content-Type must be application/json, its charset, if any, "
+                                "utf-8, and no Content-Encoding may be applied");
+    return false;
+}
+
 static void payment_api_post(struct payment_call *call, const struct http_request *request)
 {
-    if (!payment_head_is_json(request)) {
-        payment_call_refuse_because(call, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
-                                    "Content-Type must be application/json, its charset, if any, "
-                                    "utf-8, and no Content-Encoding may be applied");
+    if (!payment_api_check_media_type(call, request))
         return;
-    }
     struct payment_refusal refusal;
     if (!payment_body_read(request->body, &call->op.command, &refusal)) {
         payment_call_refuse(call, refusal.problem, &refusal.details);
         return;
     }
-    if (!payment_api_read_key(call, request))
+    const bool evaluates = call->op.command.effect == PAYMENT_EVALUATE;
+    if (!payment_api_read_key(call, request, evaluates ? PAYMENT_KEY_NOTED : PAYMENT_KEY_REQUIRED))
         return;
     call->op.txn_id = uuid7_next(&call->api->ids);
-    if (call->op.command.effect == PAYMENT_EVALUATE) {
+    if (evaluates) {
         payment_api_submit(call, PAYMENT_FORM_EVALUATE);
         return;
     }
@@ -212,8 +219,7 @@ static void payment_api_on_simulate(void *app, struct http_exchange *exchange)
         payment_api_get(call, request);
 }
 
-/* False: answered with 404, as for an id that is not there. */
-static bool payment_api_read_id(struct payment_call *call, struct uuid7 *id)
+bool payment_api_read_id(struct payment_call *call, struct uuid7 *id)
 {
     if (payment_id_parse(http_exchange_param(call->exchange), id))
         return true;
@@ -226,17 +232,6 @@ static void payment_api_on_find(void *app, struct http_exchange *exchange)
     struct payment_call *call = payment_api_take_call(app, exchange);
     if (call != NULL && payment_api_read_id(call, &call->op.txn_id))
         payment_api_submit(call, PAYMENT_FORM_FIND);
-}
-
-static void payment_api_on_void(void *app, struct http_exchange *exchange)
-{
-    struct payment_call *call = payment_api_take_call(app, exchange);
-    if (call == NULL || !payment_api_read_id(call, &call->op.step.hold_id))
-        return;
-    call->op.txn_id = uuid7_next(&call->api->ids);
-    call->op.step.kind = PAYMENT_VOID;
-    call->op.fingerprint = payment_step_fingerprint(&call->op.step);
-    payment_api_submit(call, PAYMENT_FORM_VOID);
 }
 
 static bool payment_api_on_abandon(void *app, struct http_exchange *exchange)
@@ -297,10 +292,22 @@ uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, 
         {.path = PAYMENT_API_PATH "/{id}",
          .methods = 1u << HTTP_GET,
          .on_request = payment_api_on_find},
+        {.path = PAYMENT_API_PATH "/{id}/capture",
+         .methods = 1u << HTTP_POST,
+         .body_optional = true,
+         .on_request = payment_step_call_on_capture},
         {.path = PAYMENT_API_PATH "/{id}/void",
          .methods = 1u << HTTP_POST,
          .body_optional = true,
-         .on_request = payment_api_on_void},
+         .on_request = payment_step_call_on_void},
+        {.path = PAYMENT_API_PATH "/{id}/increment",
+         .methods = 1u << HTTP_POST,
+         .body_optional = true,
+         .on_request = payment_step_call_on_increment},
+        {.path = PAYMENT_API_PATH "/{id}/refund",
+         .methods = 1u << HTTP_POST,
+         .body_optional = true,
+         .on_request = payment_step_call_on_refund},
     };
     const uint32_t count = sizeof(ours) / sizeof(ours[0]);
     CHECK(count <= room);

@@ -1,13 +1,13 @@
 #include "http/api/payment_call_private.h"
 
 #include "core/clock.h"
-#include "core/log.h"
-#include "http/api/payment_id.h"
 #include "http/api/payment_note.h"
+#include "http/api/payment_reply_private.h"
+#include "http/api/payment_step_call_private.h"
 
 #include <string.h>
 
-static struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us)
+struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us)
 {
     return (struct payment_timing){
         .auth_us = call->auth_us,
@@ -17,8 +17,7 @@ static struct payment_timing payment_call_timing(const struct payment_call *call
     };
 }
 
-/* Ends the call: its slot is free, and may be used again inside http_respond(). */
-static struct http_exchange *payment_call_end(struct payment_call *call)
+struct http_exchange *payment_call_end(struct payment_call *call)
 {
     struct http_exchange *exchange = call->exchange;
     struct access_note *note = access_note_of(exchange);
@@ -45,40 +44,6 @@ void payment_call_refuse_because(struct payment_call *call, enum problem problem
                                  const char *detail)
 {
     payment_call_refuse(call, problem, &(struct problem_details){.detail = detail});
-}
-
-/* An answer being built. */
-struct payment_reply {
-    uint16_t status;
-    struct payment_timing timing;
-    char header_storage[PAYMENT_ANSWER_HEADER_BYTES];
-    char body_storage[PAYMENT_ANSWER_BODY_BYTES];
-    struct buf headers, body;
-    bool length_unknown;
-};
-
-static void payment_reply_begin(struct payment_reply *reply, const struct payment_call *call,
-                                uint16_t status)
-{
-    reply->status = status;
-    reply->length_unknown = false;
-    reply->timing = payment_call_timing(call, clock_mono_us());
-    buf_init(&reply->headers, reply->header_storage, sizeof(reply->header_storage));
-    buf_init(&reply->body, reply->body_storage, sizeof(reply->body_storage));
-    payment_answer_write_headers(&reply->headers, &reply->timing);
-}
-
-static void payment_reply_send(struct payment_reply *reply, struct payment_call *call)
-{
-    CHECK(!reply->headers.overflow);
-    CHECK(!reply->body.overflow);
-    http_respond(payment_call_end(call), &(struct http_response){
-                                             .status = reply->status,
-                                             .content_type = SPAN("application/json"),
-                                             .headers = buf_span(&reply->headers),
-                                             .body = buf_span(&reply->body),
-                                             .length_unknown = reply->length_unknown,
-                                         });
 }
 
 /* ---- decisions ---- */
@@ -158,8 +123,7 @@ static void payment_call_refuse_reused(struct payment_call *call)
                                   .mismatch = payment_field_name(field)});
 }
 
-/* It was sent, or its turn was over, and the database has kept nothing of it. */
-static void payment_call_refuse_late(struct payment_call *call)
+void payment_call_refuse_late(struct payment_call *call)
 {
     call->api->stats.deadline_exceeded_total[PAYMENT_OVERDUE_DATABASE]++;
     payment_call_refuse_because(call, PROBLEM_DEADLINE_EXCEEDED, call->form->late);
@@ -179,9 +143,7 @@ static void payment_call_answer_hold(struct payment_call *call)
     }
     struct payment_reply reply;
     payment_reply_begin(&reply, call, 201);
-    buf_add(&reply.headers, SPAN("Location: " PAYMENT_API_PATH "/"));
-    payment_id_add(&reply.headers, &decision->txn_id);
-    buf_add(&reply.headers, SPAN("\r\n"));
+    payment_reply_add_location(&reply, &decision->txn_id);
     if (decision->how != PAYMENT_NEW)
         buf_add(&reply.headers, SPAN("Idempotent-Replayed: true\r\n"));
     payment_call_write_recorded(call, &reply);
@@ -210,69 +172,13 @@ static void payment_call_answer_found(struct payment_call *call)
     payment_reply_send(&reply, call);
 }
 
-static void payment_call_audit_void(const struct payment_call *call)
-{
-    char storage[2 * PAYMENT_ID_LEN];
-    struct buf ids;
-    buf_init(&ids, storage, sizeof(storage));
-    payment_id_add(&ids, &call->op.txn_id);
-    payment_id_add(&ids, &call->op.step.hold_id);
-    const struct access_note *note = access_note_of(call->exchange);
-    log_audit("void", LOG_SPAN("payment.transaction_id", ((struct span){ids.data, PAYMENT_ID_LEN})),
-              LOG_SPAN("payment.voids", ((struct span){ids.data + PAYMENT_ID_LEN, PAYMENT_ID_LEN})),
-              LOG_I64("client.id", call->op.client_id), LOG_TEXT("api_key.id", note->key_id),
-              LOG_TEXT("request_id", http_exchange_request_id(call->exchange)));
-}
-
-/* False: it is refused, and answered. */
-static bool payment_call_void_is_done(struct payment_call *call)
-{
-    uint64_t *voids_total = call->api->stats.voids_total;
-    switch (call->op.step_decision.how) {
-    case PAYMENT_STEP_NEW:
-    case PAYMENT_STEP_REPLAY:
-    case PAYMENT_STEP_RACE:
-        voids_total[PAYMENT_VOID_DONE]++;
-        return true;
-    case PAYMENT_STEP_LATE:
-        payment_call_refuse_late(call);
-        return false;
-    case PAYMENT_STEP_NOT_FOUND:
-        voids_total[PAYMENT_VOID_NOT_FOUND]++;
-        payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such hold");
-        return false;
-    case PAYMENT_STEP_RESOLVED:
-    case PAYMENT_STEP_EXCEEDS:
-    case PAYMENT_STEP_TOO_MANY:
-        voids_total[PAYMENT_VOID_RESOLVED]++;
-        payment_call_refuse_because(call, PROBLEM_ALREADY_RESOLVED,
-                                    "the hold was voided or posted before");
-        return false;
-    }
-    UNREACHABLE();
-}
-
-static void payment_call_answer_void(struct payment_call *call)
-{
-    struct payment_op *op = &call->op;
-    const struct payment_step_decision *decision = &op->step_decision;
-    if (!payment_call_void_is_done(call))
-        return;
-    payment_call_audit_void(call);
-    payment_note_txn(access_note_of(call->exchange), &decision->txn_id);
-    struct payment_reply reply;
-    payment_reply_begin(&reply, call, 200);
-    payment_answer_write_void(&reply.body, &call->api->style,
-                              &(struct payment_void_answer){
-                                  .txn_id = decision->txn_id,
-                                  .voids = op->step.hold_id,
-                                  .wall_us = decision->created_wall_us,
-                                  .balance_after_minor = decision->balance_after_minor,
-                              });
-    payment_reply_send(&reply, call);
-}
-
 #define EVALUATE_LATE "the time was over before the evaluation, which moves nothing"
+#define STEP_LATE(name)                                                                            \
+    "the time was over before the " name "; nothing was moved; repeat with the same "              \
+    "Idempotency-Key"
+#define STEP_UNKNOWN(name)                                                                         \
+    "the " name " was sent and may have been applied; repeat with the same Idempotency-Key until " \
+    "it is decided"
 
 const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT] = {
     [PAYMENT_FORM_LEGACY] = {.op = PAYMENT_OP_EVALUATE,
@@ -298,17 +204,33 @@ const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT] = {
                                       "the same Idempotency-Key until it is decided",
                            .write = payment_answer_write,
                            .answer = payment_call_answer_hold},
-    [PAYMENT_FORM_FIND] = {.op = PAYMENT_OP_FIND,
-                           .late = "the time was over before the record was read",
-                           .write = payment_answer_write_recorded,
-                           .answer = payment_call_answer_found},
+    [PAYMENT_FORM_CAPTURE] = {.op = PAYMENT_OP_CAPTURE,
+                              .writes = true,
+                              .late = STEP_LATE("capture"),
+                              .unknown = STEP_UNKNOWN("capture"),
+                              .answer = payment_step_call_answer},
     [PAYMENT_FORM_VOID] = {.op = PAYMENT_OP_VOID,
                            .writes = true,
                            .late = "the time was over before the void; nothing was moved; repeat "
                                    "it",
-                           .unknown = "the void was sent and may have been applied; repeat it: a "
-                                      "hold is voided at most once",
-                           .answer = payment_call_answer_void},
+                           .unknown = "the void was sent and may have been applied; repeat it, "
+                                      "with its Idempotency-Key if it had one: what is given "
+                                      "back is given back once",
+                           .answer = payment_step_call_answer},
+    [PAYMENT_FORM_INCREMENT] = {.op = PAYMENT_OP_INCREMENT,
+                                .writes = true,
+                                .late = STEP_LATE("increment"),
+                                .unknown = STEP_UNKNOWN("increment"),
+                                .answer = payment_step_call_answer},
+    [PAYMENT_FORM_REFUND] = {.op = PAYMENT_OP_REFUND,
+                             .writes = true,
+                             .late = STEP_LATE("refund"),
+                             .unknown = STEP_UNKNOWN("refund"),
+                             .answer = payment_step_call_answer},
+    [PAYMENT_FORM_FIND] = {.op = PAYMENT_OP_FIND,
+                           .late = "the time was over before the record was read",
+                           .write = payment_answer_write_recorded,
+                           .answer = payment_call_answer_found},
 };
 
 void payment_call_answer_head(struct payment_call *call)

@@ -25,10 +25,13 @@ enum payment_form_index {
     PAYMENT_FORM_QUERY,
     PAYMENT_FORM_EVALUATE,
     PAYMENT_FORM_HOLD,
-    PAYMENT_FORM_FIND,
-    PAYMENT_FORM_VOID
+    PAYMENT_FORM_CAPTURE,
+    PAYMENT_FORM_VOID,
+    PAYMENT_FORM_INCREMENT,
+    PAYMENT_FORM_REFUND,
+    PAYMENT_FORM_FIND
 };
-enum { PAYMENT_FORM_COUNT = PAYMENT_FORM_VOID + 1 };
+enum { PAYMENT_FORM_COUNT = PAYMENT_FORM_FIND + 1 };
 
 struct payment_call;
 
@@ -68,11 +71,17 @@ struct payment_api {
     struct payment_call calls[];
 };
 
+/* Where its time went so far. */
+struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us);
+/* Ends the call: its slot is free, and may be used again inside http_respond(). */
+struct http_exchange *payment_call_end(struct payment_call *call);
 /* Answers a problem and ends the call. */
 void payment_call_refuse(struct payment_call *call, enum problem problem,
                          const struct problem_details *details);
 void payment_call_refuse_because(struct payment_call *call, enum problem problem,
                                  const char *detail);
+/* It was sent, or its turn was over, and the database has kept nothing of it. */
+void payment_call_refuse_late(struct payment_call *call);
 /* The answer a GET would have, without deciding: a HEAD moves nothing and asks nobody. How long the
  * body of the decision would be is not known then, so it is not said (RFC 9110 section 8.6). */
 void payment_call_answer_head(struct payment_call *call);

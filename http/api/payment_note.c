@@ -35,6 +35,17 @@ void payment_note_txn(struct access_note *note, const struct uuid7 *txn_id)
     note->txn_id = *txn_id;
 }
 
+void payment_note_step(struct access_note *note, const struct payment_step_decision *decision)
+{
+    note->has_payment = true;
+    note->effect = payment_step_name(decision->kind);
+    note->response_code = PAYMENT_CODES[decision->code_index].code;
+    memcpy(note->currency, decision->currency, sizeof(note->currency));
+    note->amount_minor = decision->amount_minor;
+    payment_note_wallet(note, decision->wallet_id);
+    payment_note_txn(note, &decision->txn_id);
+}
+
 void payment_note_key(struct access_note *note, const struct secret_mac *key_hash)
 {
     note->has_key_tag = true;

@@ -21,6 +21,8 @@ void payment_note_wallet(struct access_note *note, int64_t wallet_id);
 void payment_note_reference(struct access_note *note, struct payment_wallet_tag *last,
                             int64_t wallet_id);
 void payment_note_txn(struct access_note *note, const struct uuid7 *txn_id);
+/* A step that is on record: its amount, its wallet, its own id. */
+void payment_note_step(struct access_note *note, const struct payment_step_decision *decision);
 /* The first bytes of what is stored of it: a log line leads to its row. */
 void payment_note_key(struct access_note *note, const struct secret_mac *key_hash);
 

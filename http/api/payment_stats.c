@@ -16,10 +16,14 @@ static const char *const OVERDUE_NAMES[PAYMENT_OVERDUES] = {
     [PAYMENT_OVERDUE_QUEUE] = "queue",
     [PAYMENT_OVERDUE_DATABASE] = "db",
 };
-static const char *const VOID_NAMES[PAYMENT_VOID_RESULTS] = {
-    [PAYMENT_VOID_DONE] = "voided",
-    [PAYMENT_VOID_RESOLVED] = "already_resolved",
-    [PAYMENT_VOID_NOT_FOUND] = "not_found",
+static const char *const STEP_RESULT_NAMES[PAYMENT_STEP_RESULTS] = {
+    [PAYMENT_STEP_RESULT_DONE] = "done",
+    [PAYMENT_STEP_RESULT_DECLINED] = "declined",
+    [PAYMENT_STEP_RESULT_REPLAYED] = "replayed",
+    [PAYMENT_STEP_RESULT_ALREADY_RESOLVED] = "already_resolved",
+    [PAYMENT_STEP_RESULT_EXCEEDS_OPEN] = "exceeds_open",
+    [PAYMENT_STEP_RESULT_TOO_MANY] = "too_many_steps",
+    [PAYMENT_STEP_RESULT_NOT_FOUND] = "not_found",
 };
 static const char *const CURRENCY_NAMES[] = {"EUR", "MXN"};
 static const char *const STATUS_NAMES[] = {"declined", "approved"};
@@ -77,6 +81,19 @@ static void add_decisions(struct metrics_writer *writer, const struct payment_st
                      stats->amount_minor_total[currency][status]);
 }
 
+static void add_steps(struct metrics_writer *writer, const struct payment_stats *stats)
+{
+    metrics_family(writer, "payment_steps_total", METRICS_COUNTER,
+                   "Steps of holds asked for, by step and result");
+    for (unsigned kind = 0; kind < PAYMENT_STEP_KINDS; kind++)
+        for (unsigned result = 0; result < PAYMENT_STEP_RESULTS; result++)
+            add_pair(writer,
+                     (struct metrics_label){
+                         "step", span_of(payment_step_name((enum payment_step_kind)kind))},
+                     (struct metrics_label){"result", span_of(STEP_RESULT_NAMES[result])},
+                     stats->steps_total[kind][result]);
+}
+
 static void add_outcomes(struct metrics_writer *writer, const struct payment_stats *stats)
 {
     const char *names[PG_OUTCOMES];
@@ -94,11 +111,10 @@ void payment_stats_write(const struct payment_stats *stats, struct metrics_write
     metrics_family(writer, "payment_idempotency_total", METRICS_COUNTER,
                    "Requests by what their Idempotency-Key led to");
     add_named(writer, "result", IDEMPOTENCY_NAMES, stats->idempotency_total, PAYMENT_IDEMPOTENCIES);
-    metrics_family(writer, "payment_voids_total", METRICS_COUNTER, "Voids asked for, by result");
-    add_named(writer, "result", VOID_NAMES, stats->voids_total, PAYMENT_VOID_RESULTS);
+    add_steps(writer, stats);
     add_outcomes(writer, stats);
     metrics_counter(writer, "payment_orphans_finished_total",
-                    "Holds and voids that finished after their client had left",
+                    "Holds and steps that finished after their client had left",
                     stats->orphans_finished_total);
     metrics_family(writer, "http_requests_shed_total", METRICS_COUNTER,
                    "Requests told to come again, by reason");

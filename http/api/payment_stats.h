@@ -15,7 +15,8 @@
 
 #include <stdint.h>
 
-/* What a request's Idempotency-Key led to; NONE: an evaluation, which needs none. */
+/* What a request's Idempotency-Key led to; NONE: it needs none and, unless it is an evaluation, had
+ * none. */
 enum payment_idempotency {
     PAYMENT_IDEMPOTENCY_NEW,
     PAYMENT_IDEMPOTENCY_REPLAY,
@@ -35,8 +36,16 @@ enum payment_shed {
     PAYMENT_SHED_BUSY /* its wallet stayed locked elsewhere */
 };
 
-/* What a void came to. */
-enum payment_void_result { PAYMENT_VOID_DONE, PAYMENT_VOID_RESOLVED, PAYMENT_VOID_NOT_FOUND };
+/* What a step that was asked for came to. */
+enum payment_step_result {
+    PAYMENT_STEP_RESULT_DONE,
+    PAYMENT_STEP_RESULT_DECLINED, /* an increment */
+    PAYMENT_STEP_RESULT_REPLAYED, /* it was on record */
+    PAYMENT_STEP_RESULT_ALREADY_RESOLVED,
+    PAYMENT_STEP_RESULT_EXCEEDS_OPEN,
+    PAYMENT_STEP_RESULT_TOO_MANY,
+    PAYMENT_STEP_RESULT_NOT_FOUND
+};
 
 /* Where a request was when its time was over and nothing had moved. */
 enum payment_overdue { PAYMENT_OVERDUE_QUEUE, PAYMENT_OVERDUE_DATABASE };
@@ -45,7 +54,7 @@ enum {
     PAYMENT_IDEMPOTENCIES = PAYMENT_IDEMPOTENCY_NONE + 1,
     PAYMENT_SHEDS = PAYMENT_SHED_BUSY + 1,
     PAYMENT_OVERDUES = PAYMENT_OVERDUE_DATABASE + 1,
-    PAYMENT_VOID_RESULTS = PAYMENT_VOID_NOT_FOUND + 1,
+    PAYMENT_STEP_RESULTS = PAYMENT_STEP_RESULT_NOT_FOUND + 1,
     PAYMENT_STATS_CODES_MAX = 32,
 };
 
@@ -54,7 +63,7 @@ struct payment_stats {
     uint64_t decisions_total[PAYMENT_STATS_CODES_MAX]
                             [2]; /* by index into PAYMENT_CODES, by effect */
     uint64_t idempotency_total[PAYMENT_IDEMPOTENCIES];
-    uint64_t voids_total[PAYMENT_VOID_RESULTS];
+    uint64_t steps_total[PAYMENT_STEP_KINDS][PAYMENT_STEP_RESULTS];
     uint64_t amount_minor_total[2][2]; /* EUR MXN, declined approved */
     uint64_t outcomes_total[PG_OUTCOMES];
     uint64_t shed_total[PAYMENT_SHEDS];

@@ -41,6 +41,8 @@ static const struct problem_kind kinds[PROBLEMS] = {
     [PROBLEM_WALLET_BUSY] = {"wallet-busy", 409, "Wallet busy", "Wallet busy", RETRY_SOON},
     [PROBLEM_ALREADY_RESOLVED] = {"already-resolved", 409, "Hold already resolved",
                                   "The hold is already resolved", ""},
+    [PROBLEM_TOO_MANY_STEPS] = {"too-many-steps", 409, "Too many steps",
+                                "The hold has as many steps as it may have", ""},
     [PROBLEM_LENGTH_REQUIRED] = {"length-required", 411, "Length required", "Length required", ""},
     [PROBLEM_CONTENT_TOO_LARGE] = {"content-too-large", 413, "Content too large",
                                    "Content too large", ""},
@@ -55,6 +57,8 @@ static const struct problem_kind kinds[PROBLEMS] = {
                                         "This Idempotency-Key belongs to another request", ""},
     [PROBLEM_PAN_DETECTED] = {"pan-detected", 422, "Card number detected",
                               "Card numbers are not accepted", ""},
+    [PROBLEM_AMOUNT_EXCEEDS_OPEN] = {"amount-exceeds-open", 422, "Amount exceeds what is open",
+                                     "The amount is more than there is", ""},
     [PROBLEM_TOO_MANY_FAILURES] = {"too-many-failures", 429, "Too many failures",
                                    "Too many requests without a valid API key", RETRY_SOON},
     [PROBLEM_HEADERS_TOO_LARGE] = {"headers-too-large", 431, "Request header fields too large",
@@ -197,6 +201,19 @@ static void problem_add_errors(struct buf *out, const struct problem_details *de
     buf_add_char(out, ']');
 }
 
+/* What a caller needs to ask for what can be done. */
+static void problem_add_hold(struct buf *out, const struct problem_details *details)
+{
+    if (details->state != NULL)
+        problem_add_member(out, "state", span_of(details->state));
+    if (!details->has_limit)
+        return;
+    buf_add(out, SPAN(",\"asked\":"));
+    buf_add_i64(out, details->asked_minor);
+    buf_add(out, SPAN(",\"limit\":"));
+    buf_add_i64(out, details->limit_minor);
+}
+
 void problem_write(struct buf *out, enum problem problem, const struct problem_details *details,
                    struct span instance, const char *trace_id)
 {
@@ -228,6 +245,7 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
         buf_add_json(out, span_of(details->mismatch));
         buf_add_char(out, ']');
     }
+    problem_add_hold(out, details);
     buf_add(out, SPAN("}\n"));
 }
 

@@ -2,9 +2,10 @@
  * problem: error answers, RFC 9457 application/problem+json, one table of them all.
  *
  * {"type","title","status","detail","instance","error","trace_id"[,"applied"][,"offset"]
- *  [,"errors":[{"pointer"[,"position"],"detail"}]][,"mismatch":[...]]}. `error` is the Go service's
- * member: for the two key errors its exact text. "applied" is told where the same request may be
- * sent again: "no", it moved nothing, or "unknown", it may have. The type alone says which.
+ *  [,"errors":[{"pointer"[,"position"],"detail"}]][,"mismatch":[...]][,"state"][,"asked","limit"]}.
+ * `error` is the Go service's member: for the two key errors its exact text. "applied" is told where
+ * the same request may be sent again: "no", it moved nothing, or "unknown", it may have. The type
+ * alone says which.
  */
 #ifndef HTTP_API_PROBLEM_H
 #define HTTP_API_PROBLEM_H
@@ -29,6 +30,7 @@ enum problem {
     PROBLEM_IDEMPOTENCY_IN_FLIGHT,   /* 409 + Retry-After */
     PROBLEM_WALLET_BUSY,             /* 409 + Retry-After */
     PROBLEM_ALREADY_RESOLVED,        /* 409 */
+    PROBLEM_TOO_MANY_STEPS,          /* 409 */
     PROBLEM_LENGTH_REQUIRED,         /* 411 */
     PROBLEM_CONTENT_TOO_LARGE,       /* 413 */
     PROBLEM_URI_TOO_LONG,            /* 414 */
@@ -37,6 +39,7 @@ enum problem {
     PROBLEM_INVALID_PARAMETER,       /* 422 */
     PROBLEM_IDEMPOTENCY_KEY_REUSED,  /* 422 */
     PROBLEM_PAN_DETECTED,            /* 422 */
+    PROBLEM_AMOUNT_EXCEEDS_OPEN,     /* 422 */
     PROBLEM_TOO_MANY_FAILURES,       /* 429 + Retry-After */
     PROBLEM_HEADERS_TOO_LARGE,       /* 431 */
     PROBLEM_INTERNAL,                /* 500 */
@@ -69,8 +72,8 @@ struct problem_error {
     uint32_t position;   /* which one of the query's parameters, from 1; 0: not told */
 };
 
-/* What this occurrence adds; zeroed is fine. Literals only: input never goes into an error answer.
- */
+/* What this occurrence adds; zeroed is fine. Literals only: input never goes into an error answer,
+ * but for an amount that was read as a number. */
 struct problem_details {
     const char *detail; /* NULL: the first of the errors, or what every such problem says */
     bool has_offset;    /* of a body that cannot be read: the bytes read when that was found */
@@ -78,7 +81,10 @@ struct problem_details {
     struct problem_error errors[PROBLEM_ERRORS_MAX];
     uint32_t error_count;
     const char *mismatch; /* field name, NULL: none */
-    struct span headers;  /* more header lines */
+    const char *state;    /* of the hold, NULL: not told */
+    bool has_limit;       /* of an amount: what was asked for, and the most that could have been */
+    int64_t asked_minor, limit_minor;
+    struct span headers; /* more header lines */
     bool close;
 };
 

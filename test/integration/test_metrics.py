@@ -48,7 +48,7 @@ FAMILIES = {
     "payment_processing_duration_seconds": "histogram",
     "payment_decisions_total": "counter",
     "payment_idempotency_total": "counter",
-    "payment_voids_total": "counter",
+    "payment_steps_total": "counter",
     "payment_amount_minor_total": "counter",
     "db_query_duration_seconds": "histogram",
     "db_errors_total": "counter",
@@ -265,8 +265,8 @@ def test_voids_and_amounts_count(service, book):
         == 123
     )
     transaction = hold(service, wallet).json()["transaction_id"]
-    assert growth(service, lambda: void(service, transaction), "payment_voids_total") == 1
-    assert growth(service, lambda: void(service, transaction), "payment_voids_total") == 1
+    assert growth(service, lambda: void(service, transaction), "payment_steps_total") == 1
+    assert growth(service, lambda: void(service, transaction), "payment_steps_total") == 1
 
 
 def test_connections_gauge_shows_the_pool(service):

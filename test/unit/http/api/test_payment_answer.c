@@ -105,24 +105,6 @@ static void test_recorded_tells_whether_voided(void **state)
     assert_non_null(strstr(text(), ",\"balance_after\":98750,\"voided\":false}\n"));
 }
 
-static void test_void_answer(void **state)
-{
-    (void)state;
-    struct uuid7 own = id;
-    own.bytes[15] = 0xff;
-
-    payment_answer_write_void(
-        &out, &style,
-        &(struct payment_void_answer){
-            .txn_id = own, .voids = id, .wall_us = WALL_US, .balance_after_minor = 100000});
-
-    assert_string_equal(
-        text(), "{\"transaction_id\":\"txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4ff\",\"voids\":"
-                "\"txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5\",\"status\":\"voided\",\"region\":"
-                "\"eu-south-2\",\"timestamp\":\"2026-11-24T02:03:26.496301Z\",\"balance_after\":"
-                "100000}\n");
-}
-
 static void test_headers_are_server_timing_in_milliseconds(void **state)
 {
     (void)state;
@@ -158,7 +140,6 @@ int main(void)
         cmocka_unit_test_setup(test_hold_appends_the_decision, set_up),
         cmocka_unit_test_setup(test_decline_without_balance, set_up),
         cmocka_unit_test_setup(test_recorded_tells_whether_voided, set_up),
-        cmocka_unit_test_setup(test_void_answer, set_up),
         cmocka_unit_test_setup(test_headers_are_server_timing_in_milliseconds, set_up),
         cmocka_unit_test_setup(test_longest_region_fits_or_is_refused, set_up),
     };

@@ -40,8 +40,8 @@ static void test_every_count_stands_under_its_name(void **state)
     (void)state;
     const struct payment_stats stats = {
         .idempotency_total = {11, 12, 13, 14, 15, 16},
-        .voids_total =
-            {[PAYMENT_VOID_DONE] = 21, [PAYMENT_VOID_RESOLVED] = 22, [PAYMENT_VOID_NOT_FOUND] = 23},
+        .steps_total = {[PAYMENT_CAPTURE] = {21, 22, 23, 24, 25, 26, 27},
+                        [PAYMENT_REFUND] = {[PAYMENT_STEP_RESULT_DONE] = 28}},
         .outcomes_total = {[PG_DONE] = 31, [PG_UNKNOWN] = 32, [PG_FAILED] = 33, [PG_LOCKED] = 34},
         .shed_total = {41, 42, 43, 44, 45, 46},
         .deadline_exceeded_total = {51, 52},
@@ -57,9 +57,16 @@ static void test_every_count_stands_under_its_name(void **state)
     assert_line("payment_idempotency_total{result=\"in_flight\"}", 14);
     assert_line("payment_idempotency_total{result=\"mismatch\"}", 15);
     assert_line("payment_idempotency_total{result=\"none\"}", 16);
-    assert_line("payment_voids_total{result=\"voided\"}", 21);
-    assert_line("payment_voids_total{result=\"already_resolved\"}", 22);
-    assert_line("payment_voids_total{result=\"not_found\"}", 23);
+    assert_line("payment_steps_total{step=\"capture\",result=\"done\"}", 21);
+    assert_line("payment_steps_total{step=\"capture\",result=\"declined\"}", 22);
+    assert_line("payment_steps_total{step=\"capture\",result=\"replayed\"}", 23);
+    assert_line("payment_steps_total{step=\"capture\",result=\"already_resolved\"}", 24);
+    assert_line("payment_steps_total{step=\"capture\",result=\"exceeds_open\"}", 25);
+    assert_line("payment_steps_total{step=\"capture\",result=\"too_many_steps\"}", 26);
+    assert_line("payment_steps_total{step=\"capture\",result=\"not_found\"}", 27);
+    assert_line("payment_steps_total{step=\"refund\",result=\"done\"}", 28);
+    assert_line("payment_steps_total{step=\"increment\",result=\"done\"}", 0);
+    assert_line("payment_steps_total{step=\"void\",result=\"done\"}", 0);
     assert_line("payment_outcomes_total{outcome=\"done\"}", 31);
     assert_line("payment_outcomes_total{outcome=\"unknown\"}", 32);
     assert_line("payment_outcomes_total{outcome=\"failed\"}", 33);

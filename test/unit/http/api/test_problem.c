@@ -56,6 +56,20 @@ static void test_errors_and_mismatch_are_written(void **state)
                                  "\"mismatch\":[\"amount\"]}\n"));
 }
 
+static void test_state_and_amounts_of_a_hold_are_written(void **state)
+{
+    (void)state;
+
+    assert_non_null(strstr(
+        written(PROBLEM_ALREADY_RESOLVED, &(struct problem_details){.state = "captured"}, SPAN("")),
+        ",\"state\":\"captured\"}\n"));
+    assert_non_null(
+        strstr(written(PROBLEM_AMOUNT_EXCEEDS_OPEN,
+                       &(struct problem_details){.has_limit = true, .asked_minor = 999999999999},
+                       SPAN("")),
+               ",\"asked\":999999999999,\"limit\":0}\n"));
+}
+
 static void test_key_path_and_method_problems_have_a_detail(void **state)
 {
     (void)state;
@@ -202,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_problems_carry_the_legacy_text),
         cmocka_unit_test(test_errors_and_mismatch_are_written),
+        cmocka_unit_test(test_state_and_amounts_of_a_hold_are_written),
         cmocka_unit_test(test_key_path_and_method_problems_have_a_detail),
         cmocka_unit_test(test_detail_is_the_first_error_where_there_is_none),
         cmocka_unit_test(test_offset_is_told_to_people_and_programs),
