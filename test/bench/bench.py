@@ -19,6 +19,7 @@ from before import Before  # noqa: E402
 from clients import Clients  # noqa: E402
 from hostile import Hostile  # noqa: E402
 from hot import Hot  # noqa: E402
+from ledger import Ledger  # noqa: E402
 from report import Report, first_line, machine, versions  # noqa: E402
 from servers import PATIENT, Postgres, Servers, settle  # noqa: E402
 
@@ -30,7 +31,7 @@ SLEEP_S = 0.02
 LATENCY_S = 0.5
 LATENCY_ROUNDS = 3  # for each round of --rounds: the shorter the turn, the more alike its noise
 LOSSES = ("connect_errors", "read_errors", "write_errors", "timeouts")
-PHASES = ("saturation", "latency", "memory", "allocations", "overload", "hot", "hostile")
+PHASES = ("saturation", "latency", "memory", "allocations", "overload", "hot", "hostile", "ledger")
 CAPACITY_CONNECTIONS = (64, 96, 128)  # two full batches in flight, with none, one and two full ones behind
 
 
@@ -189,13 +190,17 @@ class Bench:
                         compare="==", limit=0)
         self.report.add("  libpq's allocations per request, GET", counts.get("libpq.so.5", 0) / result["requests"])
 
-    # what everybody wanting one wallet gets, or somebody wanting everything; and what this binary changes
+    # what everybody wanting one wallet gets, or somebody wanting everything; what follows a hold; and what this
+    # binary changes
 
     def hot(self):
         Hot(self).run()
 
     def hostile(self):
         Hostile(self).run()
+
+    def ledger(self):
+        Ledger(self).run()
 
     def before(self):
         Before(self).run()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from servers import API_KEY
 
 HERE = Path(__file__).resolve().parent
 SIMULATE = "/api/payment/simulate"
+APPROVED = re.compile(r'"transaction_id":"([^"]+)","status":"approved"')
 SPARE_S = 60
 """A client that takes that much longer than it should hangs."""
 
@@ -60,6 +62,11 @@ class Clients:
             counted["refused_p99_us"] = statuses.get("503", {"p99_us": 0})["p99_us"]
             counted["lost"] = counted["offered"] - counted["good"] - counted["refused"]
         return result["classes"]
+
+    def transactions(self, kind, limit_s):
+        """Has each of the kind's holds made once, and returns the ids of those approved, as they were answered."""
+        self._json(["mixed_load", limit_s, 0, words(kind, self.scripts, True)], limit_s, {"API_SECRET_KEY": API_KEY})
+        return APPROVED.findall((self.scripts / f"{kind.name}.log").read_text(encoding="ascii"))
 
     def idle_conns(self, server, connections):
         return self._json(["idle_conns", "--pid", server.process.pid, "--connections", connections,

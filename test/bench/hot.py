@@ -16,8 +16,8 @@ PAUSE_MS = 10
 """What a client waits after a refusal: one that does not wait measures how fast it is refused."""
 
 
-def uniform():
-    return [random.randint(1, WALLETS) for _ in range(LINES)]
+def uniform(count=LINES):
+    return [random.randint(1, WALLETS) for _ in range(count)]
 
 
 def skewed():

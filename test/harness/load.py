@@ -60,6 +60,15 @@ def void_lines(transaction_ids):
     ]
 
 
+def step_lines(step, transaction_ids, body=None):
+    """A step of each hold in turn, every one with a key of its own."""
+    pattern = new_key() + "-{n}"
+    return [
+        line("POST", f"{SIMULATE}/{transaction_id}/{step}", pattern, body)
+        for transaction_id in transaction_ids
+    ]
+
+
 READY_LINES = [line("GET", "/readyz")]
 
 
