@@ -1,8 +1,9 @@
-"""The hold and void statements as the build wrote them, prepared as the service prepares them."""
+"""The statements of holds and steps as the build wrote them, prepared as the service prepares them."""
 
 import hashlib
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import psycopg
 
@@ -12,9 +13,13 @@ from harness.payments import new_key
 LONG = "20s"
 """How long a statement may wait for a lock where nothing else is said: for the test's other half."""
 SETTINGS = f"-c plan_cache_mode=force_generic_plan -c jit=off -c lock_timeout={LONG}"
-HOLD_TYPES = "uuid[],int4[],bytea[],bytea[],int8[],int8[],text[],int4[],text[],int4[],int4[],text"
-TEXT_KEY_HOLD_TYPES = HOLD_TYPES.replace("bytea[]", "text[]", 1)
-TYPES = {"hold_batch": HOLD_TYPES, "hold_fold": HOLD_TYPES, "void": "uuid,uuid,int4,text"}
+HOLD_TYPES = (
+    "uuid[],int4[],bytea[],bytea[],int8[],int8[],text[],int4[],text[],int4[],int4[],text,int4[]"
+)
+STEP_TYPES = (
+    "uuid[],uuid[],int4[],bytea[],bytea[],text[],uuid[],int8[],int4[],int4[],int4[],text"
+)
+TYPES = {"hold_batch": HOLD_TYPES, "hold_fold": HOLD_TYPES, "step_batch": STEP_TYPES}
 REGION = "eu-south-2"
 STOP = 42
 """The advisory lock at which a statement made by stopping() stands still."""
@@ -29,8 +34,6 @@ def stopping(name):
     """The statement with a place to stand still: after its snapshot, before it locks a wallet."""
     lock = f"pg_advisory_xact_lock_shared({STOP})::text"
     before, after = "$12::text AS region", f"$12::text || {lock} AS region"
-    if name == "void":
-        before, after = "(SELECT h.debit_account ", f"(SELECT h.debit_account + length({lock}) "
     text = built(name)
     assert text.count(before) == 1
     return text.replace(before, after)
@@ -46,6 +49,51 @@ class Hold:
     budget_us: int = 60_000_000
     fingerprint: bytes = b"\xab" * 32
     txn: uuid.UUID = field(default_factory=uuid.uuid4)
+    expires_in_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    kind: str
+    hold: uuid.UUID
+    amount: int | None = None
+    final: bool = False
+    key: str | None = field(default_factory=new_key)
+    client: int = 1
+    budget_us: int = 60_000_000
+    fingerprint: bytes = b"\xcd" * 32
+    txn: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """The row of step_batch, in the order of its columns."""
+
+    n: int
+    how: str
+    txn: uuid.UUID
+    fingerprint: bytes | None
+    kind: str
+    hold: uuid.UUID | None
+    code: str | None
+    amount: int | None
+    balance: int | None
+    processing_us: int | None
+    created_at: datetime | None
+    wallet: int | None
+    currency: str | None
+    mcc: int | None
+    authorised: int | None
+    captured: int | None
+    released: int | None
+    expired: int | None
+    refunded: int | None
+    limit: int | None
+    state: str | None
+
+    @property
+    def amounts(self):
+        return self.authorised, self.captured, self.released, self.expired, self.refunded
 
 
 @dataclass(frozen=True)
@@ -88,8 +136,9 @@ class Session:
             [0 for _ in holds],
             [hold.budget_us for hold in holds],
         ]
+        limits = [hold.expires_in_s for hold in holds]
         rows = self.connection.execute(
-            f"EXECUTE {name} ({', '.join(['%s'] * 12)})", [*columns, REGION]
+            f"EXECUTE {name} ({', '.join(['%s'] * 13)})", [*columns, REGION, limits]
         ).fetchall()
         assert sorted(row[0] for row in rows) == list(range(1, len(holds) + 1))
         return [
@@ -97,30 +146,34 @@ class Session:
             for row in sorted(rows, key=lambda row: row[0])
         ]
 
-    def void(self, txn):
-        ((outcome, balance, wallet),) = self.connection.execute(
-            "EXECUTE void (%s, %s, 1, %s)", [uuid.uuid4(), txn, REGION]
+    def steps(self, steps):
+        columns = [
+            [step.txn for step in steps],
+            [uuid.uuid4() for _ in steps],
+            [step.client for step in steps],
+            [step.key and self.stored_key(step.key) for step in steps],
+            [step.fingerprint for step in steps],
+            [step.kind for step in steps],
+            [step.hold for step in steps],
+            [step.amount for step in steps],
+            [int(step.final) for step in steps],
+            [0 for _ in steps],
+            [step.budget_us for step in steps],
+        ]
+        rows = self.connection.execute(
+            f"EXECUTE step_batch ({', '.join(['%s'] * 12)})", [*columns, REGION]
         ).fetchall()
-        return outcome, balance, wallet
+        assert sorted(row[0] for row in rows) == list(range(1, len(steps) + 1))
+        return [Stepped(*row) for row in sorted(rows, key=lambda row: row[0])]
+
+    def step(self, *words, **more):
+        return self.steps([Step(*words, **more)])[0]
+
+    def void(self, txn):
+        """As a caller without a key asks for it."""
+        return self.step("V", txn, key=None)
 
     def lock(self, wallets):
         self.connection.execute(
             "SELECT 1 FROM pay.wallet WHERE wallet_id = ANY (%s) FOR NO KEY UPDATE", [wallets]
         )
-
-
-def of_text_keys(name):
-    """The statement of the version that stored the keys as they came."""
-    return built(name).replace("idem_hash", "idem_key").replace("$3::bytea[]", "$3::text[]", 1)
-
-
-class TextKeySession(Session):
-    """A process of the version that stored the keys as they came."""
-
-    types = {**TYPES, **dict.fromkeys(("hold_batch", "hold_fold"), TEXT_KEY_HOLD_TYPES)}
-
-    def __init__(self, database):
-        super().__init__(database, of_text_keys)
-
-    def stored_key(self, key):
-        return key

@@ -1,4 +1,4 @@
-"""The hold and void statements themselves, on a real server.
+"""The hold statements themselves, on a real server.
 
 A batch that folds its wallets answers and writes what the same holds would one by one; nothing
 waits for a wallet, and nothing is computed from a stale row.
@@ -289,46 +289,22 @@ def test_hold_of_a_locked_wallet_is_busy_at_once_and_the_others_go_on(
     assert book.decisions(locked) == 0
 
 
-def test_void_tells_what_became_of_it_and_of_which_wallet(database, book, session):
-    wallet = book.wallet(balance=500)
-    other, own = session(database), session(database)
-    (held,) = own.hold("hold_batch", [Hold(wallet, amount=200)])
-
-    with other.connection.transaction():
-        other.lock([wallet])
-        busy = own.void(held.txn)
-    voided, again, unknown = own.void(held.txn), own.void(held.txn), own.void(uuid.uuid4())
-
-    assert busy == ("busy", None, wallet)
-    assert voided == ("voided", 500, wallet)
-    assert again == ("already_resolved", None, wallet)
-    assert unknown == ("not_found", None, None)
-
-
-@pytest.mark.parametrize("name", [*HOLDS, "void"])
+@pytest.mark.parametrize("name", HOLDS)
 def test_new_row_comes_from_the_locked_row_not_from_the_snapshot(database, book, session, name):
     """A credit that commits between snapshot and lock: the stale row would be overdrawn."""
     wallet = book.wallet(balance=500)
     own, other = session(database, stopping), session(database)
-    (held,) = other.hold("hold_batch", [Hold(wallet, amount=400)])
-    run = (
-        (lambda: own.void(held.txn))
-        if name == "void"
-        else (lambda: own.hold(name, [Hold(wallet, amount=300)]))
-    )
+    other.hold("hold_batch", [Hold(wallet, amount=400)])
 
     with database.connect() as gate, ThreadPoolExecutor(1) as pool:
         gate.execute("SELECT pg_advisory_lock(%s)", [STOP])
-        answer = pool.submit(run)
+        answer = pool.submit(own.hold, name, [Hold(wallet, amount=300)])
         blocked(database)
         book.top_up(wallet, 1_000)
         gate.execute("SELECT pg_advisory_unlock(%s)", [STOP])
 
-        if name == "void":
-            assert answer.result() == ("voided", 1_500, wallet)
-        else:
-            assert answer.result()[0].balance == 800
-    assert book.balance(wallet) == (1_500 if name == "void" else 800)
+        assert answer.result()[0].balance == 800
+    assert book.balance(wallet) == 800
 
 
 def test_holds_against_voids_of_nearly_empty_wallets_never_fail(database, book, session):
@@ -345,14 +321,13 @@ def test_holds_against_voids_of_nearly_empty_wallets_never_fail(database, book, 
             with lock:
                 standing.extend(held)
                 picked = [standing.pop(draw.randrange(len(standing))) for _ in standing[:2]]
-            kept = [txn for txn in picked if own.void(txn)[0] == "busy"]
+            kept = [txn for txn in picked if own.void(txn).how == "busy"]
             with lock:
                 standing.extend(kept)
         return True
 
     assert in_threads(len(sessions), spend_and_give_back) == [True] * len(sessions)
-    rest = {txn: sessions[0].void(txn)[0] for txn in standing}
-    assert set(rest.values()) <= {"voided"}
+    assert {sessions[0].void(txn).how for txn in standing} <= {"new"}
     assert [book.balance(wallet) for wallet in wallets] == [120, 120]
 
 

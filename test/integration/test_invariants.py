@@ -98,17 +98,18 @@ DAMAGE = {
     "I2 ": "UPDATE pay.simulation SET code = '51' WHERE wallet_id = %(wallet)s",
     "I3 ": "DELETE FROM pay.simulation WHERE wallet_id = %(wallet)s",
     "I4 ": "DROP INDEX pay.simulation_idem_hash; INSERT INTO pay.simulation SELECT gen_random_uuid(),"
-    " client_id, idem_key, fingerprint, wallet_id, amount, currency, mcc, effect, '51',"
-    " balance_after, 0, 0, now(), idem_hash FROM pay.simulation WHERE wallet_id = %(wallet)s",
+    " client_id, fingerprint, wallet_id, amount, currency, mcc, effect, '51', balance_after, 0, 0,"
+    " now(), idem_hash FROM pay.simulation WHERE wallet_id = %(wallet)s",
     "I5 ": f"UPDATE pay.transfer SET wallet_version = 9 WHERE {HOLD}",
     "I6 ": "UPDATE pay.simulation SET amount = amount + 1 WHERE wallet_id = %(wallet)s",
     "I7 ": "ALTER TABLE pay.wallet DROP CONSTRAINT wallet_balance_check;"
     " UPDATE pay.wallet SET balance = -1 WHERE wallet_id = %(wallet)s",
     "I8 ": "UPDATE pay.wallet SET day_spent = day_spent + 1 WHERE wallet_id = %(wallet)s",
     "I9 ": "UPDATE pay.wallet SET balance = balance - 1 WHERE wallet_id = %(wallet)s",
-    "I10": "DROP INDEX pay.transfer_pending; INSERT INTO pay.transfer SELECT gen_random_uuid(),"
-    " credit_account, debit_account, amount + 1, 'V', 9, 0, now(), txn_id"
-    f" FROM pay.transfer WHERE {HOLD}",
+    "I10": "INSERT INTO pay.transfer SELECT gen_random_uuid(), credit_account, debit_account, 1, 'V',"
+    f" 9, 0, now(), NULL, txn_id FROM pay.transfer WHERE {HOLD}",
+    "I11": "INSERT INTO pay.transfer SELECT gen_random_uuid(), debit_account, credit_account,"
+    f" amount + 1, 'C', 9, 0, now(), txn_id, txn_id FROM pay.transfer WHERE {HOLD}",
 }
 
 

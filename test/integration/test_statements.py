@@ -13,7 +13,7 @@ from harness.service import REGION, migrate
 
 SQL = ROOT / "pool" / "sql"
 FILES = sorted((BUILD / "sql").glob("*.sql"))
-NAMES = {"eval_batch", "eval_one", "find", "hold_batch", "hold_fold", "probe", "void"}
+NAMES = {"eval_batch", "eval_one", "find", "hold_batch", "hold_fold", "probe", "step_batch"}
 BIG_TABLES = ("wallet", "simulation", "transfer")
 # What the service asks of its connections (pool/pg_url.c).
 SESSION = "SET plan_cache_mode = force_generic_plan; SET jit = off"
@@ -139,7 +139,7 @@ def test_both_holds_read_and_answer_alike_and_decide_by_the_same_text():
     assert read == fold[fold.index(begin) : fold.index(" ), todo AS")]
 
 
-@pytest.mark.parametrize("name", ["hold_batch", "hold_fold", "void"])
+@pytest.mark.parametrize("name", ["hold_batch", "hold_fold", "step_batch"])
 def test_no_statement_waits_for_a_wallet(name):
     locks = re.findall(r"FOR NO KEY UPDATE(?: SKIP LOCKED)?|FOR (?:UPDATE|SHARE)", text_of(name))
     assert locks == ["FOR NO KEY UPDATE SKIP LOCKED"]
