@@ -82,12 +82,14 @@ class Book:
         day_max=FAR,
         month_max=FAR,
         day_count_max=10**9,
+        over_capture_bps=0,
+        hold_ttl_s=604_800,
     ):
         number = next(self.programs)
         self.database.run(
             "INSERT INTO pay.program (program_id, region, country, product, currency, tz, txn_max,"
-            " day_max, month_max, day_count_max, clearing_account)"
-            " VALUES (%s, %s, %s, 'meal', %s, %s, %s, %s, %s, %s, %s)",
+            " day_max, month_max, day_count_max, clearing_account, over_capture_bps, hold_ttl_s)"
+            " VALUES (%s, %s, %s, 'meal', %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             number,
             region,
             country,
@@ -98,6 +100,8 @@ class Book:
             month_max,
             day_count_max,
             -number,
+            over_capture_bps,
+            hold_ttl_s,
         )
         for mcc in mccs:
             self.database.run(
