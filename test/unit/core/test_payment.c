@@ -81,6 +81,14 @@ static void test_each_field_accepts_only_its_form(void **state)
         {payment_set_effect, "evaluate", true},
         {payment_set_effect, "Hold", false},
         {payment_set_effect, "", false},
+        {payment_set_expires_in, "1", true},
+        {payment_set_expires_in, "2678400", true},
+        {payment_set_expires_in, "2678401", false},
+        {payment_set_expires_in, "0", false},
+        {payment_set_expires_in, "-1", false},
+        {payment_set_expires_in, "18446744073709551617", false},
+        {payment_set_expires_in, "1.5", false},
+        {payment_set_expires_in, "", false},
     };
     for (size_t i = 0; i < sizeof(ATTEMPTS) / sizeof(ATTEMPTS[0]); i++) {
         struct payment_command command = a_hold();
@@ -104,6 +112,7 @@ static void test_fields_hold_what_was_said(void **state)
     assert_true(payment_set_mcc(&command, SPAN("0742")));
     assert_true(payment_set_country(&command, SPAN("MX")));
     assert_true(payment_set_effect(&command, SPAN("hold")));
+    assert_true(payment_set_expires_in(&command, SPAN("60")));
 
     assert_int_equal(command.wallet_id, INT64_C(999999999999));
     assert_int_equal(command.amount_minor, PAYMENT_AMOUNT_MAX);
@@ -111,6 +120,7 @@ static void test_fields_hold_what_was_said(void **state)
     assert_int_equal(command.mcc, 742);
     assert_string_equal(command.merchant_country, "MX");
     assert_string_equal(payment_effect_name(command.effect), "hold");
+    assert_int_equal(command.expires_in_s, 60);
 }
 
 static void test_amount_zero_is_only_for_evaluate(void **state)
@@ -130,7 +140,7 @@ static void test_field_names_and_pointers(void **state)
     assert_string_equal(payment_field_pointer(PAYMENT_FIELD_MCC), "/merchant/mcc");
     assert_string_equal(payment_field_name(PAYMENT_FIELD_MCC), "merchant.mcc");
     assert_string_equal(payment_field_pointer(PAYMENT_FIELD_MERCHANT_COUNTRY), "/merchant/country");
-    for (int field = PAYMENT_FIELD_WALLET_ID; field <= PAYMENT_FIELD_EFFECT; field++) {
+    for (int field = PAYMENT_FIELD_WALLET_ID; field <= PAYMENT_FIELD_EXPIRES_IN; field++) {
         assert_int_equal(payment_field_pointer((enum payment_field)field)[0], '/');
         assert_true(strlen(payment_field_name((enum payment_field)field)) > 0);
         assert_true(strlen(payment_field_rule((enum payment_field)field)) > 0);
@@ -212,8 +222,8 @@ static void test_fingerprint_differs_with_the_scope(void **state)
 static void test_fingerprint_differs_with_every_field(void **state)
 {
     (void)state;
-    struct payment_command commands[] = {a_hold(), a_hold(), a_hold(), a_hold(),
-                                         a_hold(), a_hold(), a_hold()};
+    struct payment_command commands[] = {a_hold(), a_hold(), a_hold(), a_hold(), a_hold(),
+                                         a_hold(), a_hold(), a_hold(), a_hold()};
     enum { COUNT = sizeof(commands) / sizeof(commands[0]) };
     commands[1].wallet_id = 421;
     commands[2].amount_minor = 12501;
@@ -221,6 +231,8 @@ static void test_fingerprint_differs_with_every_field(void **state)
     commands[4].mcc = 581;
     memcpy(commands[5].merchant_country, "MX", 3);
     commands[6].effect = PAYMENT_EVALUATE;
+    commands[7].expires_in_s = 1;
+    commands[8].expires_in_s = 11;
 
     for (size_t i = 0; i < COUNT; i++) {
         for (size_t k = i + 1; k < COUNT; k++) {
@@ -239,6 +251,7 @@ static void test_the_longest_command_has_a_fingerprint(void **state)
     command.wallet_id = INT64_MAX;
     command.amount_minor = INT64_MAX;
     command.mcc = UINT16_MAX;
+    command.expires_in_s = INT32_MAX;
     char scope[PAYMENT_SCOPE_MAX];
     memset(scope, 's', sizeof(scope));
     const struct span longest = {scope, sizeof(scope)};

@@ -58,6 +58,28 @@ static void test_text_and_int4_elements_are_length_prefixed(void **state)
     assert_memory_equal(params.values[1] + 20, "\0\0\0\4\0\0\x16\xb4", 8);
 }
 
+static void test_null_elements_have_no_bytes_and_are_announced(void **state)
+{
+    (void)state;
+    struct pg_params params = {0};
+    struct buf storage;
+    struct pg_array array;
+    static const char EXPECTED[] = "\0\0\0\1\0\0\0\1\0\0\0\x17\0\0\0\3\0\0\0\1"
+                                   "\xff\xff\xff\xff\0\0\0\4\0\0\0\7\xff\xff\xff\xff";
+
+    memset(bytes, 0x55, sizeof(bytes));
+    buf_init(&storage, bytes, sizeof(bytes));
+    pg_array_begin(&array, &params, &storage, PG_OID_INT4, 3);
+    pg_array_add_null(&array);
+    pg_array_add_int4(&array, 7);
+    pg_array_add_null(&array);
+    pg_array_end(&array);
+
+    assert_param(&params, 0, EXPECTED, sizeof(EXPECTED) - 1);
+    assert_int_equal(storage.len, sizeof(EXPECTED) - 1);
+    assert_int_equal(bytes[storage.len], 0x55);
+}
+
 static void test_scalars_follow_each_other(void **state)
 {
     (void)state;
@@ -131,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_int8_array_has_the_servers_binary_form),
         cmocka_unit_test(test_text_and_int4_elements_are_length_prefixed),
+        cmocka_unit_test(test_null_elements_have_no_bytes_and_are_announced),
         cmocka_unit_test(test_scalars_follow_each_other),
         cmocka_unit_test(test_row_values_are_read_in_network_order),
         cmocka_unit_test(test_row_time_is_unix_time),
