@@ -26,6 +26,7 @@
  *                    |         |              |--failed--> RETRYING --cut--> SENT
  *                    |         |              '--due passed--> DONE (late answer dropped)
  *                    |         '--expired, pool down--> ENDING --> DONE
+ *                    |--submit (alone, no shard)--> RETRYING
  *                    '--cancel (WAITING, RETRYING)
  *   track   FREE <--> SENT
  */
@@ -101,7 +102,7 @@ struct pg_member {
     const struct pg_work *work;
     uint64_t shard;  /* 0: none */
     uint64_t due_us; /* absolute, monotonic */
-    bool alone;      /* shares no statement; needs a shard and an exclusive lane */
+    bool alone;      /* shares no statement */
     pg_member_fn *on_done;
 
     struct pg_lane *lane;   /* since submit */

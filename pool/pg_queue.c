@@ -61,9 +61,25 @@ static void wait_in(struct pg_lane *lane, struct pg_member *member, struct pg_sh
     expiry_arm(lane, member_expires_us(member));
 }
 
+/* It shares no statement and has no shard's line to wait in: a bundle of its own behind what goes
+ * again. */
+static void join_bundles(struct pg_lane *lane, struct pg_member *member)
+{
+    member->state = PG_MEMBER_RETRYING;
+    member->verdict = PG_VERDICT_NONE;
+    member->bundle = ++lane->bundles;
+    list_push_back(&lane->retrying, &member->node);
+    expiry_arm(lane, member->due_us);
+}
+
 void pg_queue_join(struct pg_lane *lane, struct pg_member *member)
 {
-    wait_in(lane, member, shard_for(lane, member), false);
+    struct pg_shard *shard = shard_for(lane, member);
+
+    if (member->alone && shard == NULL)
+        join_bundles(lane, member);
+    else
+        wait_in(lane, member, shard, false);
 }
 
 void pg_queue_join_again(struct pg_lane *lane, struct pg_member *member)

@@ -97,7 +97,7 @@ static void submit_one(void)
         .work = lane == READS ? &READ : &WRITE,
         .shard = lane == STEPS_LANE ? 0 : 1 + random_below(one_in(2) ? 1 : SHARDS),
         .due_us = bench.now_us + 1 + random_below(40 * MS),
-        .alone = lane == HOLDS && one_in(20),
+        .alone = lane != READS && one_in(20),
         .on_done = on_done,
     };
     known[index] =
@@ -140,8 +140,8 @@ static void see_statement(const struct bench_sent *sent)
     for (uint32_t i = 0; i < sent->count; i++) {
         MUST(sent->alone || !bench.requests[sent->requests[i]].member.alone);
         see_member(sent, i);
-        for (uint32_t k = i + 1; sent->lane == lanes[HOLDS] && k < sent->count; k++)
-            if (sent->shards[k] == sent->shards[i])
+        for (uint32_t k = i + 1; sent->lane != lanes[READS] && k < sent->count; k++)
+            if (sent->shards[k] != 0 && sent->shards[k] == sent->shards[i])
                 MUST(sent->shards[k - 1] == sent->shards[i]); /* neighbours */
     }
 }
@@ -377,7 +377,7 @@ static void set_up_lanes(void)
     lanes[STEPS_LANE] = bench_lane(&(struct pg_lane_config){.name = "steps",
                                                             .exclusive = true,
                                                             .tracks = 2,
-                                                            .batch_max = 1,
+                                                            .batch_max = 5,
                                                             .weight = 2,
                                                             .reserved = 1});
     lanes[READS] =

@@ -478,6 +478,30 @@ static void test_a_member_that_goes_alone_keeps_its_place_among_the_others(void 
     bench_answer_done(2);
 }
 
+/* A step does not know its wallet yet, and must share no statement all the same. */
+static void test_members_that_go_alone_without_a_shard_share_no_statement(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        struct pg_member *member = bench_member(i, &WRITE, 0);
+        member->alone = i < 2;
+        assert_int_equal(pg_lane_submit(lane, member), ERR_OK);
+    }
+    assert_int_equal(pg_lane_waiting(lane), 4);
+    assert_true(pg_lane_cancel(&bench.requests[1].member));
+    bench_turn();
+
+    assert_int_equal(bench.sent_count, 2);
+    const uint32_t alone = contains(bench_sent_of(0), 0) ? 0 : 1;
+    ASSERT_SENT(alone, 0);
+    assert_true(bench_sent_of(alone)->alone);
+    ASSERT_SENT(1 - alone, 2, 3);
+    bench_error(alone, "55P03"); /* it was allowed to wait: once is enough */
+    assert_done(0, PG_LOCKED);
+    bench_answer_done(1 - alone);
+    assert_int_equal(bench.sent_count, 2);
+}
+
 /* ---- poison ---- */
 
 /* Batches of other shards, from request 100 on. */
@@ -717,6 +741,7 @@ int main(void)
         RETRY_TEST(test_the_member_of_a_batch_that_met_a_lock_is_found_by_halving),
         RETRY_TEST(test_a_member_that_goes_alone_shares_no_statement),
         RETRY_TEST(test_a_member_that_goes_alone_keeps_its_place_among_the_others),
+        RETRY_TEST(test_members_that_go_alone_without_a_shard_share_no_statement),
         RETRY_TEST(test_failing_alone_twice_while_others_are_served_poisons),
         RETRY_TEST(test_who_waits_for_one_that_is_poisoned_is_told_at_once),
         RETRY_TEST(test_failing_while_nobody_is_served_is_the_servers_fault),

@@ -525,6 +525,42 @@ static void test_a_step_that_finds_it_locked_goes_before_those_who_wait(void **s
     assert_done(10, PG_DONE);
 }
 
+/* Steps that did not know their wallets share a statement: one lock is found once, and each of
+ * them waits with the others of its wallet, in order of arrival. */
+static void test_a_batch_of_steps_finds_a_lock_once(void **state)
+{
+    (void)state;
+    steps = bench_lane(
+        &(struct pg_lane_config){.name = "steps", .exclusive = true, .batch_max = 8, .tracks = 2});
+    for (uint32_t i = 0; i < 5; i++)
+        bench_submit_ok(steps, i, &WRITE, 0);
+    bench_turn();
+    ASSERT_SENT(0, 0, 1, 2, 3, 4);
+    const struct pg_rows rows = {
+        .verdicts = {PG_VERDICT_BUSY, PG_VERDICT_DONE, PG_VERDICT_BUSY, PG_VERDICT_BUSY,
+                     PG_VERDICT_BUSY},
+        .shards = {WALLET, 0, WALLET + 1, WALLET, WALLET},
+    };
+
+    bench_answer(0, &rows);
+
+    assert_done(1, PG_DONE);
+    assert_int_equal(pg_shards_stats(bench.book).parked, 2);
+    assert_int_equal(pg_shards_stats(bench.book).parked_total, 2);
+    assert_int_equal(shard()->waiting.count, 3);
+    bench_advance(MS); /* both pauses are over, and one statement may have taken both */
+    bench_answer_all();
+    uint32_t asked[5], count = 0;
+    for (uint32_t n = 1; n < bench.sent_count; n++)
+        for (uint32_t i = 0; i < bench_sent_of(n)->count; i++)
+            if (bench_sent_of(n)->shards[i] == WALLET && count < 5)
+                asked[count++] = bench_sent_of(n)->requests[i];
+    assert_int_equal(count, 3);
+    assert_memory_equal(asked, ((const uint32_t[]){0, 3, 4}), sizeof(uint32_t[3]));
+    for (uint32_t i = 0; i < 5; i++)
+        assert_done(i, PG_DONE);
+}
+
 /* ---- the book ---- */
 
 static void test_every_key_is_found(void **state)
@@ -650,6 +686,7 @@ int main(void)
         SHARD_TEST(test_a_replay_that_is_done_does_not_make_a_locked_row_look_free),
         SHARD_TEST(test_one_found_locked_by_a_step_that_ends_is_parked_for_all),
         SHARD_TEST(test_a_step_that_finds_it_locked_goes_before_those_who_wait),
+        SHARD_TEST(test_a_batch_of_steps_finds_a_lock_once),
         SHARD_TEST(test_every_key_is_found),
         SHARD_TEST(test_a_full_book_forgets_the_oldest_quiet_one),
         SHARD_TEST(test_a_book_in_use_has_no_room),
