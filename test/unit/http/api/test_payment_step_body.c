@@ -1,3 +1,4 @@
+#include "core/secret.h"
 #include "http/api/json.h"
 #include "http/api/payment_step_body.h"
 
@@ -141,6 +142,8 @@ static void test_card_number_is_refused_before_it_is_read(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    if (secret_init() != ERR_OK)
+        return -1;
     json_init();
     return 0;
 }
