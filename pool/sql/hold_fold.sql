@@ -64,7 +64,7 @@ WITH RECURSIVE req AS MATERIALIZED (
                                    expires_at)
   SELECT d.txn_id, d.client_id, d.idem_hash, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, 'H',
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
-         d.elapsed_us + (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e6)::int,
+         d.elapsed_us + (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1e6)::int,
          statement_timestamp(),
          CASE WHEN d.code = '00'
               THEN statement_timestamp() + least(d.hold_ttl_s, d.expires_in_s) * interval '1 second' END

@@ -165,7 +165,7 @@ WITH RECURSIVE req AS MATERIALIZED (
                                    code, balance_after, processing_us, created_at, hold_id, authorised, captured,
                                    released, expired, refunded, expires_at)
   SELECT d.txn_id, d.client_id, d.idem_hash, d.fingerprint, d.wallet_id, d.amount, d.currency, d.mcc, d.kind::"char",
-         d.code, d.balance, d.elapsed_us + (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e6)::int,
+         d.code, d.balance, d.elapsed_us + (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1e6)::int,
          statement_timestamp(), d.hold_id, d.authorised, d.captured, d.released, d.expired, d.refunded, NULL
     FROM d WHERE d.how = 'new' ORDER BY d.client_id, d.idem_hash
   ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
