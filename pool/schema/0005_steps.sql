@@ -34,7 +34,7 @@ ALTER TABLE pay.simulation
     CHECK (refunded <= captured AND captured <= authorised - released - expired) NOT VALID;
 -- For the rows of processes that know nothing of expiry. Set apart from ADD COLUMN, which would date all old rows.
 ALTER TABLE pay.simulation ALTER COLUMN expires_at SET DEFAULT now() + interval '7 days';
-CREATE INDEX simulation_expires ON pay.simulation (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX simulation_expires ON pay.simulation (expires_at, txn_id) WHERE expires_at IS NOT NULL;
 
 -- Kinds: F fund, H hold, C capture, V release, I increment, O over-capture, R refund, X expiry. H I O debit the wallet,
 -- V X R credit it. C turns reserved money into captured money: a posting, it debits no balance, and its balance_after
