@@ -55,6 +55,7 @@ struct config {
     uint32_t pool_size, lane_batch_max, lane_queue_max, lane_wallet_max;
     uint32_t poison_hold_s;
     uint32_t statement_timeout_ms, lock_timeout_ms;
+    uint32_t expiry_share_percent, expiry_interval_ms; /* share 0: no hold is released here */
     uint32_t db_connect_timeout_ms, db_backoff_max_ms, db_lifetime_s, db_probe_interval_ms;
 
     /* HTTP limits */

@@ -19,6 +19,8 @@ static const uint32_t STEP_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_UUID_ARRAY,  PG
                                       PG_OID_BYTEA_ARRAY, PG_OID_BYTEA_ARRAY, PG_OID_TEXT_ARRAY,
                                       PG_OID_UUID_ARRAY,  PG_OID_INT8_ARRAY,  PG_OID_INT4_ARRAY,
                                       PG_OID_INT4_ARRAY,  PG_OID_INT4_ARRAY,  PG_OID_TEXT};
+static const uint32_t EXPIRE_BATCH_TYPES[] = {PG_OID_UUID_ARRAY, PG_OID_TIMESTAMPTZ, PG_OID_UUID,
+                                              PG_OID_INT8, PG_OID_TEXT};
 static const uint32_t FIND_TYPES[] = {PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
 
 #define STATEMENT(text_name, text, types)                                                          \
@@ -34,6 +36,7 @@ const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS] = {
     [PAYMENT_SQL_HOLD_FOLD] = STATEMENT("hold_fold", SQL_HOLD_FOLD, HOLD_TYPES),
     [PAYMENT_SQL_STEP_BATCH] = STATEMENT("step_batch", SQL_STEP_BATCH, STEP_TYPES),
     [PAYMENT_SQL_FIND] = STATEMENT("find", SQL_FIND, FIND_TYPES),
+    [PAYMENT_SQL_EXPIRE_BATCH] = STATEMENT("expire_batch", SQL_EXPIRE_BATCH, EXPIRE_BATCH_TYPES),
     [PAYMENT_SQL_PROBE] = {.name = "probe", .sql = SQL_PROBE},
 };
 

@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "pool/payment_expiry_private.h"
 #include "pool/payment_inflight_private.h"
 #include "pool/payment_probe_private.h"
 #include "pool/payment_sql_private.h"
@@ -13,11 +14,11 @@
 #include <string.h>
 
 /* In the order in which they go first between equals. */
-enum lane_index { LANE_HOLD, LANE_STEP, LANE_READ, LANE_EVALUATE, LANE_REPORT };
-enum { LANES = LANE_REPORT + 1 };
+enum lane_index { LANE_HOLD, LANE_STEP, LANE_READ, LANE_EVALUATE, LANE_REPORT, LANE_EXPIRE };
+enum { LANES = LANE_EXPIRE + 1 };
 
-/* What db_query_duration_seconds tells apart: the kinds, and the probe. */
-enum { QUERY_PROBE = PAYMENT_OP_KINDS, QUERIES };
+/* What db_query_duration_seconds tells apart: the kinds, and what nobody asked for. */
+enum { QUERY_EXPIRE = PAYMENT_OP_KINDS, QUERY_PROBE, QUERIES };
 
 struct payment_store {
     struct pg_share *share;
@@ -28,6 +29,7 @@ struct payment_store {
 
     struct payment_inflight inflight;
     struct payment_probe probe;
+    struct payment_expiry expiry;
     struct histogram query_time[QUERIES];
 };
 
@@ -104,17 +106,20 @@ static uint8_t works_of_lane(enum lane_index lane, const struct pg_work *works[P
     for (unsigned kind = 0; kind < PAYMENT_OP_KINDS; kind++)
         if (KINDS[kind].lane == lane && !is_among(KINDS[kind].work, works, count))
             works[count++] = KINDS[kind].work;
+    if (lane == LANE_EXPIRE)
+        works[count++] = &PAYMENT_WORK_EXPIRE;
     return count;
 }
 
 /* Holds and steps before reads, reads before evaluates: who moves money waits least. Reports, which
- * read much, take what the others leave. */
+ * read much, and the release of expired holds take what the others leave. */
 static const struct pg_lane_config LANE_CONFIGS[LANES] = {
     [LANE_HOLD] = {.name = "hold", .exclusive = true, .tracks = 2, .weight = 4, .reserved = 1},
     [LANE_STEP] = {.name = "step", .exclusive = true, .tracks = 2, .weight = 4, .reserved = 1},
     [LANE_READ] = {.name = "read", .tracks = 2, .weight = 2, .reserved = 1, .batch_max = 1},
     [LANE_EVALUATE] = {.name = "evaluate", .tracks = 2, .weight = 2, .reserved = 1},
     [LANE_REPORT] = {.name = "report", .tracks = 1, .weight = 1, .batch_max = 1},
+    [LANE_EXPIRE] = {.name = "expire", .tracks = 1, .weight = 1, .batch_max = 1},
 };
 
 static enum err lane_create(struct payment_store *store, struct pg_pool *pool,
@@ -189,12 +194,20 @@ enum err payment_store_create(struct payment_store **store, struct pg_pool *pool
         payment_store_destroy(made);
         return err;
     }
+    payment_expiry_start(&made->expiry, pool, made->lanes[LANE_EXPIRE], &made->probe, config,
+                         &made->query_time[QUERY_EXPIRE]);
     *store = made;
     return ERR_OK;
 }
 
+void payment_store_rest(struct payment_store *store)
+{
+    payment_expiry_stop(&store->expiry);
+}
+
 void payment_store_stop(struct payment_store *store)
 {
+    payment_expiry_stop(&store->expiry);
     payment_probe_stop(&store->probe);
 }
 
@@ -213,7 +226,7 @@ void payment_store_destroy(struct payment_store *store)
 {
     if (store == NULL)
         return;
-    payment_probe_stop(&store->probe);
+    payment_store_stop(store);
     for (uint32_t i = 0; i < LANES; i++)
         pg_lane_destroy(store->lanes[i]);
     pg_shards_destroy(store->evaluated);
@@ -353,7 +366,10 @@ const struct histogram *payment_store_query_time(const struct payment_store *sto
 {
     if (index >= QUERIES)
         return NULL;
-    *name = index == QUERY_PROBE ? "probe" : KINDS[index].name;
+    if (index == QUERY_EXPIRE)
+        *name = PAYMENT_WORK_EXPIRE.name;
+    else
+        *name = index == QUERY_PROBE ? "probe" : KINDS[index].name;
     return &store->query_time[index];
 }
 
@@ -365,4 +381,9 @@ const struct pg_shards *payment_store_wallets(const struct payment_store *store)
 const struct pg_shards *payment_store_evaluated_wallets(const struct payment_store *store)
 {
     return store->evaluated;
+}
+
+const struct payment_expiry *payment_store_expiry(const struct payment_store *store)
+{
+    return &store->expiry;
 }

@@ -2,15 +2,16 @@
  * payment_store: the payment statements. Command <-> parameters, row -> decision. No libpq type
  * crosses this header.
  *
- * Owns the lanes (hold, step, read, evaluate, report) and what they share, the set of (client, key)
- * pairs in flight, and the background probe that measures latency and reads pay.region on a
- * connection of its own.
+ * Owns the lanes (hold, step, read, evaluate, report, expire) and what they share, the set of
+ * (client, key) pairs in flight, the background probe that measures latency and reads pay.region on
+ * a connection of its own, and the release of expired holds.
  */
 #ifndef POOL_PAYMENT_STORE_H
 #define POOL_PAYMENT_STORE_H
 
 #include "core/config.h"
 #include "core/payment.h"
+#include "pool/payment_expiry.h"
 #include "pool/pg_lane.h"
 #include "pool/pg_shards.h"
 
@@ -83,7 +84,9 @@ struct payment_store_health {
 MUST_USE enum err payment_store_create(struct payment_store **store, struct pg_pool *pool,
                                        const struct pg_pool_config *database,
                                        const struct config *config, uint32_t op_max);
-/* Ends the probe and its connection; what is in the lanes goes on. */
+/* Begins no work of its own any more: other processes release the holds that expire from now on. */
+void payment_store_rest(struct payment_store *store);
+/* The same, and ends the probe and its connection; what is in the lanes goes on. */
 void payment_store_stop(struct payment_store *store);
 /* Reads the database URL's file again, for the pool and for the probe (pg_pool_reload). */
 enum pg_reload payment_store_reload(struct payment_store *store, struct buf *why);
@@ -111,6 +114,8 @@ const struct pg_lane *payment_store_lane(const struct payment_store *store, uint
 const struct pg_shards *payment_store_wallets(const struct payment_store *store);
 /* Of those that evaluates ask about. */
 const struct pg_shards *payment_store_evaluated_wallets(const struct payment_store *store);
+/* Of the release of expired holds. */
+const struct payment_expiry *payment_store_expiry(const struct payment_store *store);
 /* Per statement kind, for db_query_duration_seconds{query=...}; NULL past the end. */
 const struct histogram *payment_store_query_time(const struct payment_store *store, uint32_t index,
                                                  const char **name);

@@ -149,6 +149,28 @@ static void add_shares(struct metrics_writer *writer, const struct payment_store
     }
 }
 
+/* ---- expiry ---- */
+
+static void add_expiry(struct metrics_writer *writer, const struct payment_store *store)
+{
+    const struct payment_expiry_stats stats = payment_expiry_stats(payment_store_expiry(store));
+
+    metrics_counter(writer, "expiry_released_total", "Expired holds whose open money went back",
+                    stats.released_total);
+    metrics_counter(writer, "expiry_cleared_total", "Expired holds with nothing open any more",
+                    stats.cleared_total);
+    metrics_counter(writer, "expiry_left_total",
+                    "Times an expired hold was left for later: its wallet was not to be had",
+                    stats.left_total);
+    metrics_counter(writer, "expiry_failed_total", "Statements that failed or were lost",
+                    stats.failed_total);
+    metrics_gauge(writer, "expiry_left", "Expired holds that the last whole sweep left",
+                  stats.left);
+    metrics_family(writer, "expiry_overdue_seconds", METRICS_GAUGE,
+                   "Since when the oldest expired hold that is known of waits; 0: there is none");
+    metrics_double(writer, NULL, 0, (double)stats.overdue_us / 1e6);
+}
+
 /* ---- the pool ---- */
 
 static void add_pool(struct metrics_writer *writer, const struct pg_pool *pool)
@@ -215,6 +237,7 @@ void metrics_database_write(struct metrics_writer *writer, const struct pg_pool 
     add_lanes(writer, store);
     add_shares(writer, store);
     add_wallets(writer, store);
+    add_expiry(writer, store);
     add_pool(writer, pool);
     add_dns(writer, pool);
     add_probe(writer, store);

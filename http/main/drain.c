@@ -90,6 +90,7 @@ void drain_signal(struct drain *drain)
     drain->draining = true;
     drain->limit_us = now_us + delay_us + (uint64_t)drain->timeout_ms * CLOCK_US_PER_MS;
     drain_set_state(drain, DRAIN_DELAY);
+    payment_store_rest(drain->store);
     http_server_close_after_answers(drain->server);
     reactor_timer_set(drain->reactor, &drain->timer, now_us + delay_us);
 }

@@ -6,8 +6,9 @@
  *   any but SERVING --drain_signal again, or DRAIN_TIMEOUT_MS after the delay--> CUT
  *
  * DELAY: /readyz says 503 while balancers take notice; everything is still served, with
- * Connection: close. REQUESTS: no new connection; what is under way, orphans included, finishes.
- * DATABASE: the pool closes its connections. DONE and CUT stop the loop.
+ * Connection: close; the store begins nothing of its own any more. REQUESTS: no new connection;
+ * what is under way, orphans included, finishes. DATABASE: the pool closes its connections. DONE
+ * and CUT stop the loop.
  */
 #ifndef HTTP_MAIN_DRAIN_H
 #define HTTP_MAIN_DRAIN_H

@@ -508,19 +508,19 @@ static void test_a_void_without_a_key_claims_none(void **state)
 static void test_time_is_counted_under_the_kind_that_took_it(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = {"eval",      "hold",   "capture", "void",
-                                        "increment", "refund", "find",    "probe"};
+    static const char *const NAMES[] = {"eval",   "hold", "capture", "void", "increment",
+                                        "refund", "find", "expire",  "probe"};
     const char *name = NULL;
 
     submit(PAYMENT_OP_FIND);
     end(1, 2, 3, "");
 
-    for (uint32_t i = 0; i < PAYMENT_OP_KINDS + 1; i++) {
+    for (uint32_t i = 0; i < PAYMENT_OP_KINDS + 2; i++) {
         const struct histogram *time = payment_store_query_time(store, i, &name);
         assert_string_equal(name, NAMES[i]);
         assert_int_equal(time->count, i == PAYMENT_OP_FIND ? 1 : 0);
     }
-    assert_null(payment_store_query_time(store, PAYMENT_OP_KINDS + 1, &name));
+    assert_null(payment_store_query_time(store, PAYMENT_OP_KINDS + 2, &name));
 }
 
 /* ---- what an operation tells ---- */

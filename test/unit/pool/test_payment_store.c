@@ -613,7 +613,7 @@ static void test_lanes_and_times_have_names(void **state)
 {
     (void)state;
     static const char *const LANES[] = {"hold", "step", "read", "evaluate", "report"};
-    assert_int_equal(payment_store_lane_count(), 5);
+    assert_int_equal(payment_store_lane_count(), 6);
     for (uint32_t i = 0; i < 5; i++)
         assert_string_equal(pg_lane_name(payment_store_lane(store, i)), LANES[i]);
 }
@@ -633,7 +633,7 @@ static void test_times_are_kept_for_each_kind(void **state)
         const bool used = strcmp(name, "void") == 0 || strcmp(name, "probe") == 0;
         assert_int_equal(time->count, used ? 1 : 0);
     }
-    assert_int_equal(index, 8);
+    assert_int_equal(index, 9);
 }
 
 static void test_stop_ends_the_probe_and_leaves_the_lanes(void **state)

@@ -11,7 +11,7 @@
 
 static uint64_t now_us;
 static bool server_quiet, store_quiet, close_after_answers, server_draining, pool_draining;
-static uint32_t pool_down, store_stops;
+static uint32_t pool_down, store_rests, store_stops;
 
 static uint64_t mono_us(void)
 {
@@ -36,6 +36,11 @@ bool payment_store_quiet(const struct payment_store *store)
 {
     (void)store;
     return store_quiet;
+}
+void payment_store_rest(struct payment_store *store)
+{
+    (void)store;
+    store_rests++;
 }
 void payment_store_stop(struct payment_store *store)
 {
@@ -66,7 +71,7 @@ static int set_up(void **state)
     now_us = 1000000;
     clock_replace(mono_us, NULL);
     server_quiet = store_quiet = close_after_answers = server_draining = pool_draining = false;
-    pool_down = store_stops = 0;
+    pool_down = store_rests = store_stops = 0;
     drain = (struct drain){.delay_ms = 50, .timeout_ms = 200};
     if (reactor_create(&drain.reactor, 4) != ERR_OK)
         return -1;
@@ -96,6 +101,7 @@ static void test_it_serves_through_the_delay(void **state)
     drain_signal(&drain);
     assert_true(drain.draining);
     assert_true(close_after_answers);
+    assert_int_equal(store_rests, 1); /* nothing is begun that nobody asked for */
     pass_ms(49);
 
     assert_false(server_draining);
