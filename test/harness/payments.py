@@ -125,6 +125,24 @@ class Book:
             self._fund(number, balance, 1, balance)
         return number
 
+    def many(self, count, balance=100_000, program=MEAL_ES):
+        """So many wallets, whose numbers follow one another, in one go."""
+        numbers = list(itertools.islice(self.wallets, count))
+        first, last = numbers[0], numbers[-1]
+        self.database.run(
+            "WITH made AS (INSERT INTO pay.wallet (wallet_id, program_id, valid_thru, balance,"
+            " version) SELECT id, %s, '2099-12-31', %s, 1 FROM generate_series(%s, %s) id"
+            " RETURNING wallet_id, balance)"
+            " INSERT INTO pay.transfer (txn_id, debit_account, credit_account, amount, kind,"
+            " wallet_version, balance_after, created_at)"
+            " SELECT gen_random_uuid(), -1000, wallet_id, balance, 'F', 1, balance, now() FROM made",
+            program.program_id,
+            balance,
+            first,
+            last,
+        )
+        return numbers
+
     def top_up(self, wallet, amount):
         ((version, balance),) = self.database.rows(
             "UPDATE pay.wallet SET balance = balance + %s, version = version + 1"

@@ -13,7 +13,16 @@ from harness.service import REGION, migrate
 
 SQL = ROOT / "pool" / "sql"
 FILES = sorted((BUILD / "sql").glob("*.sql"))
-NAMES = {"eval_batch", "eval_one", "find", "hold_batch", "hold_fold", "probe", "step_batch"}
+NAMES = {
+    "eval_batch",
+    "eval_one",
+    "expire_batch",
+    "find",
+    "hold_batch",
+    "hold_fold",
+    "probe",
+    "step_batch",
+}
 BIG_TABLES = ("wallet", "simulation", "transfer")
 # What the service asks of its connections (pool/pg_url.c).
 SESSION = "SET plan_cache_mode = force_generic_plan; SET jit = off"
