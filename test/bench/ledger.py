@@ -7,6 +7,7 @@ import statistics
 
 import fresh
 from before import SHORT_ROUNDS
+from expiry import Expiry
 from harness.load import Kind, step_lines
 from hot import CONNECTIONS, PAUSE_MS, holds, uniform
 from servers import PATIENT
@@ -29,6 +30,7 @@ class Ledger:
         if self.bench.before_binary is not None:
             Holds(self.bench).run()
         Steps(self.bench).run()
+        Expiry(self.bench).run()
 
 
 class Steps:
