@@ -1,6 +1,7 @@
 #include "http/api/payment_body.h"
 
 #include "http/api/json.h"
+#include "http/api/percent.h"
 
 enum { QUERY_NAME_MAX = 32, QUERY_VALUE_MAX = 64, INTEGER_DIGITS_MAX = 24 };
 
@@ -129,26 +130,6 @@ static const char *payment_query_name(enum payment_field field)
     return "";
 }
 
-/* Percent-decodes into out; false: a broken escape, or more than fits. A '+' stays a '+'. */
-static bool payment_query_decode(struct span text, struct buf *out)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != '%') {
-            buf_add_char(out, text.ptr[i]);
-            continue;
-        }
-        if (text.len - i < 3)
-            return false;
-        const int high = hex_value(text.ptr[i + 1]);
-        const int low = hex_value(text.ptr[i + 2]);
-        if (high < 0 || low < 0)
-            return false;
-        buf_add_char(out, (char)(high * 16 + low));
-        i += 2;
-    }
-    return !out->overflow;
-}
-
 /* Index into query_parameters; QUERY_PARAMETERS when it is none of them. */
 static size_t payment_query_find(struct span encoded_name)
 {
@@ -156,7 +137,7 @@ static size_t payment_query_find(struct span encoded_name)
     struct buf name;
     buf_init(&name, storage, sizeof(storage));
     size_t index = 0;
-    if (!payment_query_decode(encoded_name, &name))
+    if (!percent_decode(encoded_name, &name))
         return QUERY_PARAMETERS;
     while (index < QUERY_PARAMETERS && !span_equal(buf_span(&name), query_parameters[index].name))
         index++;
@@ -197,7 +178,7 @@ static void payment_query_parameter(struct span parameter, uint32_t position,
     char storage[QUERY_VALUE_MAX];
     struct buf value;
     buf_init(&value, storage, sizeof(storage));
-    if (!payment_query_decode(encoded_value, &value) ||
+    if (!percent_decode(encoded_value, &value) ||
         !query_parameters[index].set(command, buf_span(&value)))
         payment_refusal_add_field(refusal, name, payment_field_rule(query_parameters[index].field));
 }
