@@ -22,6 +22,10 @@ static const uint32_t STEP_TYPES[] = {PG_OID_UUID_ARRAY,  PG_OID_UUID_ARRAY,  PG
 static const uint32_t EXPIRE_BATCH_TYPES[] = {PG_OID_UUID_ARRAY, PG_OID_TIMESTAMPTZ, PG_OID_UUID,
                                               PG_OID_INT8, PG_OID_TEXT};
 static const uint32_t FIND_TYPES[] = {PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
+static const uint32_t FIND_KEY_TYPES[] = {PG_OID_BYTEA, PG_OID_INT4, PG_OID_TEXT};
+static const uint32_t WALLET_TYPES[] = {PG_OID_INT8, PG_OID_INT4, PG_OID_TEXT};
+static const uint32_t TRANSACTIONS_TYPES[] = {PG_OID_INT8, PG_OID_INT4, PG_OID_INT8,
+                                              PG_OID_UUID, PG_OID_INT4, PG_OID_TEXT};
 
 #define STATEMENT(text_name, text, types)                                                          \
     {                                                                                              \
@@ -37,6 +41,9 @@ const struct pg_statement PAYMENT_SQL[PAYMENT_SQL_STATEMENTS] = {
     [PAYMENT_SQL_STEP_BATCH] = STATEMENT("step_batch", SQL_STEP_BATCH, STEP_TYPES),
     [PAYMENT_SQL_FIND] = STATEMENT("find", SQL_FIND, FIND_TYPES),
     [PAYMENT_SQL_EXPIRE_BATCH] = STATEMENT("expire_batch", SQL_EXPIRE_BATCH, EXPIRE_BATCH_TYPES),
+    [PAYMENT_SQL_FIND_KEY] = STATEMENT("find_key", SQL_FIND_KEY, FIND_KEY_TYPES),
+    [PAYMENT_SQL_WALLET] = STATEMENT("wallet", SQL_WALLET, WALLET_TYPES),
+    [PAYMENT_SQL_TRANSACTIONS] = STATEMENT("transactions", SQL_TRANSACTIONS, TRANSACTIONS_TYPES),
     [PAYMENT_SQL_PROBE] = {.name = "probe", .sql = SQL_PROBE},
 };
 
@@ -191,15 +198,6 @@ void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t coun
     pg_array_end(&array);
 }
 
-void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, struct span region,
-                             struct pg_params *params, struct buf *storage)
-{
-    params->statement = PAYMENT_SQL_FIND;
-    pg_param_bytes(params, storage, uuid_of(txn_id));
-    pg_param_int4(params, storage, client_id);
-    pg_param_bytes(params, storage, region);
-}
-
 /* ---- rows ---- */
 
 bool payment_sql_is_elsewhere(const struct pg_rows *rows)
@@ -251,10 +249,8 @@ static bool decode_how(const struct pg_rows *rows, uint32_t row, enum payment_ho
     return *busy;
 }
 
-/* The recorded columns from `first` on: txn_id fingerprint code balance_after processing_us
- * created_at wallet_id amount currency mcc. */
-static bool decode_recorded(const struct pg_rows *rows, uint32_t row, uint32_t first,
-                            struct payment_decision *decision)
+bool payment_sql_decode_recorded(const struct pg_rows *rows, uint32_t row, uint32_t first,
+                                 struct payment_decision *decision)
 {
     struct payment_command *command = &decision->command;
 
@@ -281,23 +277,7 @@ bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
         return false;
     if (*busy || decision->how == PAYMENT_LATE)
         return true;
-    return decode_recorded(rows, row, 2, decision);
-}
-
-bool payment_sql_decode_find(const struct pg_rows *rows, bool *found,
-                             struct payment_decision *decision, bool *voided)
-{
-    struct span txn_id;
-    int32_t flag;
-
-    *decision = (struct payment_decision){.how = PAYMENT_REPLAY};
-    *found = pg_row_bytes(rows, 0, 0, &txn_id);
-    if (!*found)
-        return pg_rows_count(rows) == 1;
-    if (!decode_recorded(rows, 0, 0, decision) || !pg_row_int4(rows, 0, 10, &flag))
-        return false;
-    *voided = flag != 0;
-    return true;
+    return payment_sql_decode_recorded(rows, row, 2, decision);
 }
 
 static bool decode_text(const struct pg_rows *rows, uint32_t column, char *out, size_t room)

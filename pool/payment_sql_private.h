@@ -26,6 +26,9 @@ enum payment_sql {
     PAYMENT_SQL_STEP_BATCH,
     PAYMENT_SQL_FIND,
     PAYMENT_SQL_EXPIRE_BATCH,
+    PAYMENT_SQL_FIND_KEY,
+    PAYMENT_SQL_WALLET,
+    PAYMENT_SQL_TRANSACTIONS,
     PAYMENT_SQL_PROBE,
 };
 enum {
@@ -52,8 +55,6 @@ enum {
         PAYMENT_SQL_ARRAY_BYTES(SECRET_DIGEST_BYTES) +
         4 * PAYMENT_SQL_ARRAY_BYTES(sizeof(int32_t)) + /* client, elapsed, budget, expires in */
         PAYMENT_SQL_EVALUATE_BYTES_MAX,
-    PAYMENT_SQL_FIND_BYTES_MAX =
-        UUID7_BYTES + sizeof(int32_t) + PAYMENT_SQL_REGION_MAX, /* id, client */
 };
 
 /* Indexed by enum payment_sql: the pool's statements. */
@@ -75,8 +76,6 @@ struct payment_sql_hold {
 /* Those of one wallet are neighbours, in order of arrival, and are decided one after another. */
 void payment_sql_encode_hold(const struct payment_sql_hold *holds, uint32_t count,
                              struct span region, struct pg_params *params, struct buf *storage);
-void payment_sql_encode_find(const struct uuid7 *txn_id, int32_t client_id, struct span region,
-                             struct pg_params *params, struct buf *storage);
 
 /* No row at all: the database is another region's, and nothing was read or written. */
 MUST_USE bool payment_sql_is_elsewhere(const struct pg_rows *rows);
@@ -89,9 +88,10 @@ MUST_USE bool payment_sql_decode_evaluate(const struct pg_rows *rows, uint32_t r
 /* Sets everything that is recorded; *busy: the wallet was locked, nothing else is set. */
 MUST_USE bool payment_sql_decode_hold(const struct pg_rows *rows, uint32_t row,
                                       struct payment_decision *decision, bool *busy);
-/* *found is false: no such transaction, nothing else is set. */
-MUST_USE bool payment_sql_decode_find(const struct pg_rows *rows, bool *found,
-                                      struct payment_decision *decision, bool *voided);
+/* What is recorded of a hold, from column `first` on: txn_id fingerprint code balance_after
+ * processing_us created_at wallet_id amount currency mcc. */
+MUST_USE bool payment_sql_decode_recorded(const struct pg_rows *rows, uint32_t row, uint32_t first,
+                                          struct payment_decision *decision);
 
 /* Holds a secret: what Idempotency-Keys are hashed with. */
 struct payment_probe_row {

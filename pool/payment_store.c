@@ -30,12 +30,18 @@ struct payment_store {
     struct payment_inflight inflight;
     struct payment_probe probe;
     struct payment_expiry expiry;
+    struct payment_read read; /* what the answer under way is written from */
     struct histogram query_time[QUERIES];
 };
 
 struct span payment_store_region(const struct payment_store *store)
 {
     return span_of(store->region);
+}
+
+struct payment_read *payment_store_read(struct payment_store *store)
+{
+    return &store->read;
 }
 
 static struct payment_op *op_of(const struct pg_member *member)
@@ -82,6 +88,11 @@ static const struct payment_kind {
                            .lane = LANE_STEP,
                            .key = KEY_NEEDED},
     [PAYMENT_OP_FIND] = {.name = "find", .work = &PAYMENT_WORK_FIND, .lane = LANE_READ},
+    [PAYMENT_OP_FIND_KEY] = {.name = "find_key", .work = &PAYMENT_WORK_FIND_KEY, .lane = LANE_READ},
+    [PAYMENT_OP_WALLET] = {.name = "wallet", .work = &PAYMENT_WORK_WALLET, .lane = LANE_REPORT},
+    [PAYMENT_OP_TRANSACTIONS] = {.name = "transactions",
+                                 .work = &PAYMENT_WORK_TRANSACTIONS,
+                                 .lane = LANE_REPORT},
 };
 
 static bool claims_key(const struct payment_op *op)

@@ -12,6 +12,7 @@
 #include "core/config.h"
 #include "core/payment.h"
 #include "pool/payment_expiry.h"
+#include "pool/payment_read.h"
 #include "pool/pg_lane.h"
 #include "pool/pg_shards.h"
 
@@ -31,17 +32,21 @@ enum payment_op_kind {
     PAYMENT_OP_INCREMENT,
     PAYMENT_OP_REFUND,
     PAYMENT_OP_FIND,
+    PAYMENT_OP_FIND_KEY,
+    PAYMENT_OP_WALLET,
+    PAYMENT_OP_TRANSACTIONS,
 };
-enum { PAYMENT_OP_KINDS = PAYMENT_OP_FIND + 1 };
+enum { PAYMENT_OP_KINDS = PAYMENT_OP_TRANSACTIONS + 1 };
 
 /* One request to the database, embedded in the caller's slot; the store's from submit to on_done.
  * Set by the caller: everything down to on_done. Valid in on_done: how it went; with PG_DONE the
  * answer. */
 struct payment_op {
     enum payment_op_kind kind;
-    struct payment_command command;   /* EVALUATE, HOLD */
+    struct payment_command command;   /* EVALUATE, HOLD; of it WALLET, TRANSACTIONS: the wallet */
     struct payment_step step;         /* CAPTURE, VOID, INCREMENT, REFUND: `steps`; of that kind */
     struct uuid7 txn_id;              /* HOLD, steps: the new id; FIND: the one looked for */
+    struct payment_page_ask page;     /* TRANSACTIONS */
     struct uuid7 spare_id;            /* CAPTURE: another new id, for a second row of the ledger */
     struct secret_digest fingerprint; /* HOLD, steps */
     int32_t client_id;
@@ -49,16 +54,16 @@ struct payment_op {
         started_us; /* last byte of the request: the record's processing time counts from here */
     uint64_t due_us;
     bool has_key;               /* HOLD, steps: always, but a VOID may have none */
-    struct secret_mac key_hash; /* with has_key: by payment_store_hash_key() */
+    struct secret_mac key_hash; /* with has_key, FIND_KEY: by payment_store_hash_key() */
     payment_op_fn *on_done;
 
     uint32_t queue_us;                  /* of the last try, until it was sent; 0: it was not */
     uint32_t db_us;                     /* from there to its end; 0: nothing was ever sent */
     char sqlstate[PG_SQLSTATE_LEN + 1]; /* the server's last error; "": it told none */
 
-    bool found;                                 /* FIND */
-    bool voided;                                /* FIND: a void resolved it */
-    struct payment_decision decision;           /* EVALUATE (code, balance), HOLD, FIND */
+    bool found;                                 /* FIND, FIND_KEY, WALLET, TRANSACTIONS: `reads` */
+    const struct payment_read *read;            /* reads that found something; gone after on_done */
+    struct payment_decision decision;           /* EVALUATE (code, balance), HOLD, FIND, FIND_KEY */
     struct payment_step_decision step_decision; /* steps */
 
     struct pg_member member; /* the store's */

@@ -168,31 +168,3 @@ const struct pg_work PAYMENT_WORK_STEP = {
     .encode = step_encode,
     .decode = step_decode,
 };
-
-/* ---- find ---- */
-
-static void find_encode(struct pg_member *const *members, uint32_t count, struct pg_params *params,
-                        struct buf *storage)
-{
-    CHECK(count == 1);
-    const struct payment_op *op = op_of(members[0]);
-    payment_sql_encode_find(&op->txn_id, op->client_id, region_of(op), params, storage);
-}
-
-static void find_decode(struct pg_member **members, uint32_t count, const struct pg_rows *rows)
-{
-    CHECK(count == 1);
-    if (members[0] == NULL || was_elsewhere(members, count, rows))
-        return;
-    struct payment_op *op = op_of(members[0]);
-    if (payment_sql_decode_find(rows, &op->found, &op->decision, &op->voided))
-        members[0]->verdict = PG_VERDICT_DONE;
-}
-
-const struct pg_work PAYMENT_WORK_FIND = {
-    .name = "find",
-    .read_only = true,
-    .member_bytes_max = PAYMENT_SQL_FIND_BYTES_MAX,
-    .encode = find_encode,
-    .decode = find_decode,
-};

@@ -13,9 +13,15 @@ extern const struct pg_work PAYMENT_WORK_EVALUATE;
 extern const struct pg_work PAYMENT_WORK_HOLD;
 /* All that may happen to a hold: one statement for all of it. */
 extern const struct pg_work PAYMENT_WORK_STEP;
+/* Those that only read for an answer (payment_read_work.c). */
 extern const struct pg_work PAYMENT_WORK_FIND;
+extern const struct pg_work PAYMENT_WORK_FIND_KEY;
+extern const struct pg_work PAYMENT_WORK_WALLET;
+extern const struct pg_work PAYMENT_WORK_TRANSACTIONS;
 
 /* REGION, as configured. */
 struct span payment_store_region(const struct payment_store *store);
+/* Where a read leaves what it has brought, for the answer that is written next. */
+struct payment_read *payment_store_read(struct payment_store *store);
 
 #endif

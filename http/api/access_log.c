@@ -94,10 +94,11 @@ static void access_line_add_note(struct access_line *line, const struct access_n
         access_line_add_text(line, "payment.effect", note->effect);
         access_line_add(line, LOG_SPAN("payment.currency", span_of(note->currency)));
         access_line_add(line, LOG_I64("payment.amount", note->amount_minor));
+    }
+    if (note->has_payment || note->has_wallet)
         access_line_add_hex(line, "payment.wallet_hmac",
                             (struct span){(const char *)note->wallet_tag, SECRET_TAG_BYTES},
                             line->wallet);
-    }
     access_line_add_text(line, "idempotency.result", note->idempotency);
     if (note->has_key_tag)
         access_line_add_hex(line, "idempotency.key_hmac",

@@ -22,9 +22,9 @@ struct access_note {
     enum auth_verdict auth;
     int32_t client_id;
     uint32_t queue_us, db_us, budget_ms;
-    const char *idempotency; /* new replay race in_flight mismatch */
-    const char *sqlstate;    /* of 6 bytes the exchange's owner keeps; NULL: none */
-    bool has_payment, has_txn;
+    const char *idempotency;               /* new replay race in_flight mismatch */
+    const char *sqlstate;                  /* of 6 bytes the exchange's owner keeps; NULL: none */
+    bool has_payment, has_wallet, has_txn; /* a payment has its wallet with it */
     const char *effect, *response_code;
     char currency[4];
     int64_t amount_minor;

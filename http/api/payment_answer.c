@@ -77,15 +77,11 @@ void payment_answer_write(struct buf *out, const struct payment_answer_style *st
     buf_add(out, SPAN("}\n"));
 }
 
-void payment_answer_write_recorded(struct buf *out, const struct payment_answer_style *style,
-                                   const struct payment_answer *answer)
+void payment_answer_open_recorded(struct buf *out, const struct payment_answer_style *style,
+                                  const struct payment_answer *answer)
 {
     payment_answer_open(out, style, answer);
     payment_answer_add_decision(out, answer);
-    if (answer->voided)
-        buf_add(out, SPAN(",\"voided\":true}\n"));
-    else
-        buf_add(out, SPAN(",\"voided\":false}\n"));
 }
 
 void payment_answer_write_headers(struct buf *out, const struct payment_timing *timing)

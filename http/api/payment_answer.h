@@ -38,7 +38,6 @@ struct payment_answer {
     uint64_t wall_us;
     const struct payment_command *command; /* not needed for the legacy form */
     bool has_balance;
-    bool voided; /* of a recorded one */
     int64_t balance_after_minor;
 };
 
@@ -49,8 +48,8 @@ typedef void payment_answer_fn(struct buf *out, const struct payment_answer_styl
 payment_answer_fn payment_answer_write_legacy;
 /* The five and the decision. */
 payment_answer_fn payment_answer_write;
-/* The same and whether it was voided. */
-payment_answer_fn payment_answer_write_recorded;
+/* The same, with the object still open: what has become of it follows. */
+payment_answer_fn payment_answer_open_recorded;
 
 /* Where the time of a request went; each 0 when it did not come so far. */
 struct payment_timing {

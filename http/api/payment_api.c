@@ -7,6 +7,8 @@
 #include "http/api/payment_body.h"
 #include "http/api/payment_head.h"
 #include "http/api/payment_id.h"
+#include "http/api/payment_read_call_private.h"
+#include "http/api/payment_read_key.h"
 #include "http/api/payment_step_call_private.h"
 
 #include <stdlib.h>
@@ -227,13 +229,6 @@ bool payment_api_read_id(struct payment_call *call, struct uuid7 *id)
     return false;
 }
 
-static void payment_api_on_find(void *app, struct http_exchange *exchange)
-{
-    struct payment_call *call = payment_api_take_call(app, exchange);
-    if (call != NULL && payment_api_read_id(call, &call->op.txn_id))
-        payment_api_submit(call, PAYMENT_FORM_FIND);
-}
-
 static bool payment_api_on_abandon(void *app, struct http_exchange *exchange)
 {
     struct payment_api *api = app;
@@ -291,7 +286,11 @@ uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, 
          .on_request = payment_api_on_simulate},
         {.path = PAYMENT_API_PATH "/{id}",
          .methods = 1u << HTTP_GET,
-         .on_request = payment_api_on_find},
+         .on_request = payment_read_call_on_find},
+        /* Before those that end in a word: any word may be a key. */
+        {.path = PAYMENT_API_PATH PAYMENT_READ_KEY_SEGMENT "{id}",
+         .methods = 1u << HTTP_GET,
+         .on_request = payment_read_call_on_find_key},
         {.path = PAYMENT_API_PATH "/{id}/capture",
          .methods = 1u << HTTP_POST,
          .body_optional = true,
@@ -308,6 +307,12 @@ uint32_t payment_api_routes(struct payment_api *api, struct http_route *routes, 
          .methods = 1u << HTTP_POST,
          .body_optional = true,
          .on_request = payment_step_call_on_refund},
+        {.path = PAYMENT_WALLETS_PATH "/{id}",
+         .methods = 1u << HTTP_GET,
+         .on_request = payment_read_call_on_wallet},
+        {.path = PAYMENT_WALLETS_PATH "/{id}/transactions",
+         .methods = 1u << HTTP_GET,
+         .on_request = payment_read_call_on_transactions},
     };
     const uint32_t count = sizeof(ours) / sizeof(ours[0]);
     CHECK(count <= room);

@@ -1,6 +1,7 @@
 /*
  * payment_api: the payment use cases over HTTP, each readable top to bottom:
- *   GET|HEAD|POST /api/payment/simulate, GET .../{id}, POST .../{id}/void.
+ *   GET|HEAD|POST /api/payment/simulate; POST .../{id}/capture, void, increment, refund;
+ *   GET|HEAD .../{id}, .../by-key/{key}, /api/payment/wallets/{id}[/transactions].
  *
  * Owns one call per exchange (no allocation, no map). Order of a request: key, method's form,
  * fields, idempotency, budget, store. The one place where outcomes become statuses.

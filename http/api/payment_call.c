@@ -2,6 +2,7 @@
 
 #include "core/clock.h"
 #include "http/api/payment_note.h"
+#include "http/api/payment_read_call_private.h"
 #include "http/api/payment_reply_private.h"
 #include "http/api/payment_step_call_private.h"
 
@@ -99,7 +100,6 @@ static void payment_call_write_recorded(struct payment_call *call, struct paymen
         .wall_us = decision->created_wall_us,
         .command = &decision->command,
         .has_balance = decision->has_balance,
-        .voided = call->op.voided,
         .balance_after_minor = decision->balance_after_minor,
     };
     call->form->write(&reply->body, &call->api->style, &answer);
@@ -160,19 +160,8 @@ static void payment_call_answer_hold(struct payment_call *call)
     payment_reply_send(&reply, call);
 }
 
-static void payment_call_answer_found(struct payment_call *call)
-{
-    if (!call->op.found) {
-        payment_call_refuse_because(call, PROBLEM_NOT_FOUND, "no such transaction");
-        return;
-    }
-    struct payment_reply reply;
-    payment_reply_begin(&reply, call, 200);
-    payment_call_write_recorded(call, &reply);
-    payment_reply_send(&reply, call);
-}
-
 #define EVALUATE_LATE "the time was over before the evaluation, which moves nothing"
+#define READ_LATE "the time was over before the record was read"
 #define STEP_LATE(name)                                                                            \
     "the time was over before the " name "; nothing was moved; repeat with the same "              \
     "Idempotency-Key"
@@ -228,9 +217,17 @@ const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT] = {
                              .unknown = STEP_UNKNOWN("refund"),
                              .answer = payment_step_call_answer},
     [PAYMENT_FORM_FIND] = {.op = PAYMENT_OP_FIND,
-                           .late = "the time was over before the record was read",
-                           .write = payment_answer_write_recorded,
-                           .answer = payment_call_answer_found},
+                           .late = READ_LATE,
+                           .answer = payment_read_call_answer_payment},
+    [PAYMENT_FORM_FIND_KEY] = {.op = PAYMENT_OP_FIND_KEY,
+                               .late = READ_LATE,
+                               .answer = payment_read_call_answer_payment},
+    [PAYMENT_FORM_WALLET] = {.op = PAYMENT_OP_WALLET,
+                             .late = READ_LATE,
+                             .answer = payment_read_call_answer_wallet},
+    [PAYMENT_FORM_TRANSACTIONS] = {.op = PAYMENT_OP_TRANSACTIONS,
+                                   .late = READ_LATE,
+                                   .answer = payment_read_call_answer_transactions},
 };
 
 void payment_call_answer_head(struct payment_call *call)

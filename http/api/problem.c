@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/payment.h"
 #include "http/api/access_note.h"
+#include "http/api/payment_read_key.h"
 
 #define PROBLEM_TYPE_PREFIX "urn:problem:payment-latency-api:"
 
@@ -225,8 +226,9 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
     buf_add(out, SPAN(",\"status\":"));
     buf_add_u64(out, kind->status);
     problem_add_detail(out, problem, details);
-    /* A path may be anything: the answer stays small, and never repeats what may be a card number.
-     */
+    /* A path may be anything: the answer stays small, and never repeats what may be a card number,
+     * nor an Idempotency-Key, which is a secret wherever the answer is kept. */
+    instance = payment_read_key_hide(instance);
     if (instance.len > 0 && instance.len <= PROBLEM_INSTANCE_MAX &&
         !payment_has_card_number(instance))
         problem_add_member(out, "instance", instance);

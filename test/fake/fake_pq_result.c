@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { CELLS_MAX = 64 * 12 };
+enum { CELLS_MAX = 130 * 21 }; /* a payment with more steps than are shown */
 
 struct cell {
     char *bytes; /* NULL: SQL's NULL */

@@ -345,7 +345,13 @@ def test_labels_stay_bounded_whatever_is_asked_for(service):
         "/readyz",
         SIMULATE,
         SIMULATE + "/{id}",
+        SIMULATE + "/by-key/{id}",
+        SIMULATE + "/{id}/capture",
         SIMULATE + "/{id}/void",
+        SIMULATE + "/{id}/increment",
+        SIMULATE + "/{id}/refund",
+        "/api/payment/wallets/{id}",
+        "/api/payment/wallets/{id}/transactions",
         "other",
     }
 

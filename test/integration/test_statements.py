@@ -18,10 +18,13 @@ NAMES = {
     "eval_one",
     "expire_batch",
     "find",
+    "find_key",
     "hold_batch",
     "hold_fold",
     "probe",
     "step_batch",
+    "transactions",
+    "wallet",
 }
 BIG_TABLES = ("wallet", "simulation", "transfer")
 # What the service asks of its connections (pool/pg_url.c).

@@ -32,7 +32,7 @@ def test_voided_hold_reads_as_voided(service, book):
 
     read = service.call("GET", created.header("Location"))
 
-    assert read.json() == {**created.json(), "voided": True}
+    assert read.json() | created.json() | {"voided": True} == read.json()
 
 
 def test_second_void_is_409(service, book):

@@ -123,15 +123,6 @@ void rows_add_evaluate(PGresult *rows, int n, const char *code, int64_t balance_
     add_number(rows, (uint64_t)balance_minor, 8);
 }
 
-PGresult *rows_find(const struct payment_decision *decision, int32_t voided)
-{
-    PGresult *rows = fake_pq_rows(ROWS_RECORDED_COLUMNS + 1);
-    next_column = 0;
-    add_recorded(rows, decision);
-    add_number(rows, (uint32_t)voided, 4);
-    return rows;
-}
-
 struct payment_step_decision rows_step_decision(int n)
 {
     struct payment_step_decision decision = {
@@ -236,6 +227,102 @@ void rows_add_step_of_hold(PGresult *rows, int n, const struct secret_digest *fi
     add(rows, fingerprint->bytes, sizeof(fingerprint->bytes));
     add_text(rows, "H");
     add_nulls(rows, ROWS_STEP_COLUMNS - next_column);
+}
+
+/* ---- reads ---- */
+
+static void add_find_step(PGresult *rows, uint32_t n)
+{
+    const uint8_t id[UUID7_BYTES] = {0x60, (uint8_t)n};
+
+    add(rows, id, sizeof(id));
+    add_text(rows, "C");
+    add_number(rows, n, 8);
+    add_number(rows, UINT64_C(1764000000000000) + n - (uint64_t)EPOCH_2000_US, 8);
+    add_number(rows, 7000 + n, 8);
+}
+
+static void add_find_row(PGresult *rows, const struct payment_decision *decision)
+{
+    const struct payment_amounts amounts = {.authorised_minor = 1000,
+                                            .captured_minor = 300,
+                                            .released_minor = 50,
+                                            .expired_minor = 20,
+                                            .refunded_minor = 10};
+
+    next_column = 0;
+    add_recorded(rows, decision);
+    add_number(rows, decision->created_wall_us + ROWS_EXPIRES_AFTER_US - (uint64_t)EPOCH_2000_US,
+               8);
+    if (payment_approved(decision))
+        add_amounts(rows, &amounts);
+    else
+        add_nulls(rows, 5);
+}
+
+PGresult *rows_find(const struct payment_decision *decision, uint32_t steps)
+{
+    PGresult *rows = fake_pq_rows(ROWS_FIND_COLUMNS);
+    for (uint32_t n = 1; n <= steps; n++) {
+        add_find_row(rows, decision);
+        add_find_step(rows, n);
+    }
+    if (steps == 0) {
+        add_find_row(rows, decision);
+        add_nulls(rows, 5);
+    }
+    return rows;
+}
+
+PGresult *rows_wallet(const char *status)
+{
+    PGresult *rows = fake_pq_rows(ROWS_WALLET_COLUMNS);
+    next_column = 0;
+    add_number(rows, 1, 8);
+    add_text(rows, status);
+    add_text(rows, "EUR");
+    add_number(rows, 4, 8);
+    add_number(rows, 5, 8);
+    add_number(rows, 6, 8);
+    add_number(rows, 7, 8);
+    add_number(rows, 0, 4);
+    add_text(rows, "2026-11-24");
+    add_number(rows, 10, 8);
+    add_number(rows, 11, 4);
+    add_number(rows, 12, 8);
+    add_number(rows, 13, 8);
+    add_number(rows, 14, 8);
+    add_number(rows, 15, 8);
+    add_number(rows, 16, 4);
+    return rows;
+}
+
+static void add_transaction(PGresult *rows, int64_t version)
+{
+    const uint8_t id[UUID7_BYTES] = {0x60, (uint8_t)version}, hold_id[UUID7_BYTES] = {0x10};
+
+    add(rows, id, sizeof(id));
+    add_text(rows, "V");
+    add(rows, hold_id, sizeof(hold_id));
+    add_number(rows, 70, 8);
+    add_number(rows, 7000, 8);
+    add_number(rows, (uint64_t)version, 8);
+    add_number(rows, UINT64_C(1764000000000000) - (uint64_t)EPOCH_2000_US, 8);
+}
+
+PGresult *rows_page(int64_t floor, int64_t newest, uint32_t transactions)
+{
+    PGresult *rows = fake_pq_rows(ROWS_PAGE_COLUMNS);
+    for (uint32_t i = 0; i < transactions || i == 0; i++) {
+        next_column = 0;
+        add_number(rows, 1, 4);
+        add_number(rows, (uint64_t)floor, 8);
+        if (transactions > 0)
+            add_transaction(rows, newest - i);
+        else
+            add_nulls(rows, ROWS_PAGE_COLUMNS - 2);
+    }
+    return rows;
 }
 
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation)

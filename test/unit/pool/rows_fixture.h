@@ -22,8 +22,19 @@ void rows_add_hold(PGresult *rows, int n, const char *how, const struct payment_
 /* n code balance */
 PGresult *rows_evaluate(void);
 void rows_add_evaluate(PGresult *rows, int n, const char *code, int64_t balance_minor);
-/* <recorded> voided; one row */
-PGresult *rows_find(const struct payment_decision *decision, int32_t voided);
+/* <recorded> expires_at authorised captured released expired refunded step_id step_kind step_amount
+ * step_created_at step_balance_after: a row for each step, the n-th of them a capture of n; without
+ * steps one row */
+enum { ROWS_FIND_COLUMNS = ROWS_RECORDED_COLUMNS + 11, ROWS_EXPIRES_AFTER_US = 1000000 };
+PGresult *rows_find(const struct payment_decision *decision, uint32_t steps);
+/* wallet_id status currency balance version open_count open_amount open_cut day day_spent day_count
+ * month_spent txn_max day_max month_max day_count_max: 1 to 16 where they are numbers */
+enum { ROWS_WALLET_COLUMNS = 16 };
+PGresult *rows_wallet(const char *status);
+/* known floor txn_id kind hold_id amount balance_after version created_at: a row for each
+ * transaction, its version counting down from the newest; without any one row */
+enum { ROWS_PAGE_COLUMNS = 9 };
+PGresult *rows_page(int64_t floor, int64_t newest, uint32_t transactions);
 /* What is on record of a step, all of it set; n varies it. RESOLVED and EXCEEDS read parts of it. */
 struct payment_step_decision rows_step_decision(int n);
 /* n how txn_id fingerprint kind hold_id code amount balance_after processing_us created_at wallet_id

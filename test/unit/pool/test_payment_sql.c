@@ -208,19 +208,6 @@ static void test_holds_of_one_wallet_fold(void **state)
     }
 }
 
-static void test_find_names_the_transaction_and_the_client(void **state)
-{
-    (void)state;
-    const struct uuid7 txn = {{1}};
-
-    payment_sql_encode_find(&txn, 9, SPAN("eu-1"), &params, &storage);
-    assert_int_equal(params.statement, PAYMENT_SQL_FIND);
-    assert_int_equal(params.count, PAYMENT_SQL[PAYMENT_SQL_FIND].param_count);
-    assert_memory_equal(params.values[0], txn.bytes, UUID7_BYTES);
-    assert_int_equal(u32_at(params.values[1]), 9);
-    assert_memory_equal(params.values[2], "eu-1", 4);
-}
-
 /* ---- rows ---- */
 
 static void assert_same(const struct payment_decision *got, const struct payment_decision *wanted)
@@ -367,33 +354,13 @@ static void test_numbers_out_of_range_are_not_decoded(void **state)
                  {0, PAYMENT_MCC_MAX + 1, false}};
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         struct payment_decision decision = rows_decision(0), got;
-        bool found, voided;
+        bool busy;
         decision.processing_us = CASES[i].processing_us;
         decision.command.mcc = CASES[i].mcc;
-        put(rows_find(&decision, 0));
-        assert_int_equal(payment_sql_decode_find(rows_of(result), &found, &got, &voided),
-                         CASES[i].valid);
+        put(rows_hold());
+        rows_add_hold(result, 1, "new", &decision);
+        assert_int_equal(payment_sql_decode_hold(rows_of(result), 0, &got, &busy), CASES[i].valid);
     }
-}
-
-static void test_find_tells_whether_it_was_voided(void **state)
-{
-    (void)state;
-    const struct payment_decision wanted = rows_decision(4);
-    struct payment_decision got;
-    bool found, voided;
-    put(rows_find(&wanted, 0));
-    assert_true(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
-    assert_true(found);
-    assert_false(voided);
-    assert_same(&got, &wanted);
-    assert_int_equal(got.how, PAYMENT_REPLAY);
-    put(rows_find(&wanted, 1));
-    assert_true(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
-    assert_true(voided);
-    rows_damage(10, ROWS_NULL);
-    put(rows_find(&wanted, 1));
-    assert_false(payment_sql_decode_find(rows_of(result), &found, &got, &voided));
 }
 
 static void test_probe_row(void **state)
@@ -469,14 +436,12 @@ int main(void)
         SQL_TEST(test_more_evaluations_go_as_arrays),
         SQL_TEST(test_holds_go_as_arrays_also_alone),
         SQL_TEST(test_holds_of_one_wallet_fold),
-        SQL_TEST(test_find_names_the_transaction_and_the_client),
         SQL_TEST(test_row_number_is_within_the_batch),
         SQL_TEST(test_evaluation_has_a_code_and_maybe_a_balance),
         SQL_TEST(test_hold_says_how_it_was_decided),
         SQL_TEST(test_late_and_busy_holds_have_nothing_recorded),
         SQL_TEST(test_hold_with_one_broken_column_is_not_decoded),
         SQL_TEST(test_numbers_out_of_range_are_not_decoded),
-        SQL_TEST(test_find_tells_whether_it_was_voided),
         SQL_TEST(test_probe_row),
         SQL_TEST(test_probe_row_with_one_missing_column),
         SQL_TEST(test_probe_row_with_a_hash_key_of_another_size),

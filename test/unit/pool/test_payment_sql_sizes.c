@@ -1,6 +1,7 @@
 /*
  * The room that a payment says it needs (member_bytes_max) against what its encoding takes.
  */
+#include "pool/payment_read_sql_private.h"
 #include "pool/payment_step_sql_private.h"
 
 #include <setjmp.h>
@@ -77,14 +78,31 @@ static void test_evaluations_fit_from_one_to_a_full_batch(void **state)
     }
 }
 
-static void test_find_takes_all_its_room(void **state)
+static void assert_all_taken(void)
+{
+    assert_int_equal(storage.len, storage.cap);
+    assert_int_equal(params.count, PAYMENT_SQL[params.statement].param_count);
+}
+
+static void test_reads_take_all_their_room(void **state)
 {
     (void)state;
+    const struct payment_read_sql_asker asker = {.region = {region, sizeof(region)}};
+    const struct payment_page_ask ask = {.limit = PAYMENT_PAGE_MAX};
     const struct uuid7 id = {{0}};
 
-    begin(1, PAYMENT_SQL_FIND_BYTES_MAX);
-    payment_sql_encode_find(&id, 1, (struct span){region, sizeof(region)}, &params, &storage);
-    assert_int_equal(storage.len, PAYMENT_SQL_FIND_BYTES_MAX);
+    begin(1, PAYMENT_READ_SQL_FIND_BYTES_MAX);
+    payment_read_sql_encode_find(&id, &asker, &params, &storage);
+    assert_all_taken();
+    begin(1, PAYMENT_READ_SQL_FIND_KEY_BYTES_MAX);
+    payment_read_sql_encode_find_key(&key_hash, &asker, &params, &storage);
+    assert_all_taken();
+    begin(1, PAYMENT_READ_SQL_WALLET_BYTES_MAX);
+    payment_read_sql_encode_wallet(1, &asker, &params, &storage);
+    assert_all_taken();
+    begin(1, PAYMENT_READ_SQL_PAGE_BYTES_MAX);
+    payment_read_sql_encode_page(1, &ask, &asker, &params, &storage);
+    assert_all_taken();
 }
 
 static void encode_steps(uint32_t count)
@@ -117,7 +135,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_hold_takes_all_its_room),
         cmocka_unit_test(test_a_full_batch_of_the_longest_holds_fits),
         cmocka_unit_test(test_evaluations_fit_from_one_to_a_full_batch),
-        cmocka_unit_test(test_find_takes_all_its_room),
+        cmocka_unit_test(test_reads_take_all_their_room),
         cmocka_unit_test(test_steps_fit_from_one_to_a_full_batch),
     };
 

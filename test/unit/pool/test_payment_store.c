@@ -375,16 +375,38 @@ static void test_find(void **state)
 {
     (void)state;
     store_await_ready();
-    for (int voided = 0; voided < 2; voided++) {
+    static const enum payment_op_kind KINDS[] = {PAYMENT_OP_FIND, PAYMENT_OP_FIND_KEY};
+    static const char *const NAMES[] = {"find", "find_key"};
+    for (uint32_t i = 0; i < 2; i++) {
         const struct payment_decision recorded = rows_decision(2);
-        store_submit_ok(0, PAYMENT_OP_FIND);
-        fake_pq_answer(store_await_asked("find"), rows_find(&recorded, voided));
+        store_submit_ok(0, KINDS[i]);
+        fake_pq_answer(store_await_asked(NAMES[i]), rows_find(&recorded, i));
         store_assert_done(0, PG_DONE);
         assert_true(store_ops[0].op.found);
-        assert_int_equal(store_ops[0].op.voided, voided);
+        assert_int_equal(store_ops[0].op.read->entry_count, i);
         assert_int_equal(store_ops[0].op.decision.balance_after_minor,
                          recorded.balance_after_minor);
     }
+}
+
+static void test_reports_come_one_after_another(void **state)
+{
+    (void)state;
+    store_await_ready();
+    store_submit_ok(0, PAYMENT_OP_WALLET);
+    store_submit_ok(1, PAYMENT_OP_TRANSACTIONS);
+    store_ops[1].op.page = (struct payment_page_ask){.before_version = INT64_MAX, .limit = 2};
+    PGconn *conn = store_await_asked("wallet");
+    assert_null(store_asked("transactions"));
+
+    fake_pq_answer(conn, rows_wallet("A"));
+    store_assert_done(0, PG_DONE);
+    assert_true(store_ops[0].op.found);
+    assert_int_equal(store_ops[0].op.read->wallet.balance_minor, 4);
+    fake_pq_answer(store_await_asked("transactions"), rows_page(1, 9, 3));
+    store_assert_done(1, PG_DONE);
+    assert_int_equal(store_ops[1].op.read->entry_count, 2);
+    assert_int_equal(store_ops[1].op.read->page.next_version, 8);
 }
 
 static void test_find_of_nulls_found_nothing(void **state)
@@ -404,10 +426,10 @@ static void test_find_of_nulls_found_nothing(void **state)
 static const struct {
     enum payment_op_kind kind;
     const char *statement;
-} STATEMENTS[] = {{PAYMENT_OP_EVALUATE, "eval_one"},
-                  {PAYMENT_OP_HOLD, "hold_batch"},
-                  {PAYMENT_OP_CAPTURE, "step_batch"},
-                  {PAYMENT_OP_FIND, "find"}};
+} STATEMENTS[] = {{PAYMENT_OP_EVALUATE, "eval_one"},        {PAYMENT_OP_HOLD, "hold_batch"},
+                  {PAYMENT_OP_CAPTURE, "step_batch"},       {PAYMENT_OP_FIND, "find"},
+                  {PAYMENT_OP_FIND_KEY, "find_key"},        {PAYMENT_OP_WALLET, "wallet"},
+                  {PAYMENT_OP_TRANSACTIONS, "transactions"}};
 enum { KIND_COUNT = sizeof(STATEMENTS) / sizeof(STATEMENTS[0]) };
 
 static void test_nothing_is_sent_before_the_region_is_known(void **state)
@@ -502,6 +524,9 @@ static void test_answer_after_the_operation_timed_out_is_dropped(void **state)
     } KINDS[] = {{PAYMENT_OP_EVALUATE, "eval_one", PG_TIMED_OUT},
                  {PAYMENT_OP_HOLD, "hold_batch", PG_UNKNOWN},
                  {PAYMENT_OP_FIND, "find", PG_TIMED_OUT},
+                 {PAYMENT_OP_FIND_KEY, "find_key", PG_TIMED_OUT},
+                 {PAYMENT_OP_WALLET, "wallet", PG_TIMED_OUT},
+                 {PAYMENT_OP_TRANSACTIONS, "transactions", PG_TIMED_OUT},
                  {PAYMENT_OP_VOID, "step_batch", PG_UNKNOWN}};
     store_await_ready();
     for (size_t i = 0; i < sizeof(KINDS) / sizeof(KINDS[0]); i++) {
@@ -524,7 +549,14 @@ static void test_answer_after_the_operation_timed_out_is_dropped(void **state)
             rows_add_hold(rows, 1, "new", &recorded);
             break;
         case PAYMENT_OP_FIND:
+        case PAYMENT_OP_FIND_KEY:
             rows = rows_find(&recorded, 0);
+            break;
+        case PAYMENT_OP_WALLET:
+            rows = rows_wallet("A");
+            break;
+        case PAYMENT_OP_TRANSACTIONS:
+            rows = rows_page(1, 9, 1);
             break;
         case PAYMENT_OP_CAPTURE:
         case PAYMENT_OP_VOID:
@@ -633,7 +665,7 @@ static void test_times_are_kept_for_each_kind(void **state)
         const bool used = strcmp(name, "void") == 0 || strcmp(name, "probe") == 0;
         assert_int_equal(time->count, used ? 1 : 0);
     }
-    assert_int_equal(index, 9);
+    assert_int_equal(index, PAYMENT_OP_KINDS + 2);
 }
 
 static void test_stop_ends_the_probe_and_leaves_the_lanes(void **state)
@@ -714,6 +746,7 @@ int main(void)
         STORE_TEST(test_key_has_a_hash_once_the_database_has_told),
         STORE_TEST(test_lock_without_a_key_is_a_timeout),
         STORE_TEST(test_find),
+        STORE_TEST(test_reports_come_one_after_another),
         STORE_TEST(test_find_of_nulls_found_nothing),
         STORE_TEST(test_nothing_is_sent_before_the_region_is_known),
         STORE_TEST(test_nothing_is_sent_to_another_region),

@@ -397,47 +397,6 @@ static void test_late_decision_is_504(void **state)
     assert_int_equal(payment_api_stats(api)->deadline_exceeded_total[1], 1);
 }
 
-/* ---- find ---- */
-
-static void test_find_answers_the_recorded_decision(void **state)
-{
-    (void)state;
-    request(HTTP_GET);
-    given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
-    routes[1].on_request(api, &given);
-    assert_int_equal(submitted->kind, PAYMENT_OP_FIND);
-    submitted->command =
-        (struct payment_command){.effect = PAYMENT_HOLD, .amount_minor = 9, .currency = "EUR"};
-    decide(PAYMENT_REPLAY, "00");
-    submitted->found = true;
-
-    finish(PG_DONE);
-
-    assert_int_equal(given.status, 200);
-    assert_true(body_has("\"txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5\""));
-    assert_true(body_has(",\"voided\":false}\n"));
-}
-
-static void test_find_of_nothing_is_404(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"", "txn_", "txn_1795485806496301000",
-                                      "0192f0c1a2b37c4d8e9fa0b1c2d3e4f5",
-                                      "txn_0192F0C1A2B37C4D8E9FA0B1C2D3E4F5"};
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        request(HTTP_GET);
-        given.param = span_of(bad[i]);
-        routes[1].on_request(api, &given);
-        assert_int_equal(given.status, 404);
-        assert_null(submitted);
-    }
-    request(HTTP_GET);
-    given.param = SPAN("txn_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5");
-    routes[1].on_request(api, &given);
-    finish(PG_DONE);
-    assert_int_equal(given.status, 404);
-}
-
 /* ---- a client that leaves ---- */
 
 static void test_abandoned_while_waiting_is_forgotten(void **state)
@@ -487,7 +446,18 @@ static void ask_in_form(enum payment_op_kind kind, enum http_method method)
         hold_with_key("k1");
         break;
     case PAYMENT_OP_FIND:
-        routes[1].on_request(api, &given);
+        handle("/api/payment/simulate/{id}");
+        break;
+    case PAYMENT_OP_FIND_KEY:
+        handle("/api/payment/simulate/by-key/{id}");
+        break;
+    case PAYMENT_OP_WALLET:
+        given.param = SPAN("wal_7");
+        handle("/api/payment/wallets/{id}");
+        break;
+    case PAYMENT_OP_TRANSACTIONS:
+        given.param = SPAN("wal_7");
+        handle("/api/payment/wallets/{id}/transactions");
         break;
     case PAYMENT_OP_CAPTURE:
         ask_for_step("/api/payment/simulate/{id}/capture", "");
@@ -515,6 +485,9 @@ static const struct {
     {PAYMENT_OP_EVALUATE, HTTP_GET, false, "before the evaluation", "before the evaluation"},
     {PAYMENT_OP_HOLD, HTTP_POST, true, "before the decision; nothing was moved", "may have been"},
     {PAYMENT_OP_FIND, HTTP_GET, false, "before the record was read", "before the record was read"},
+    {PAYMENT_OP_FIND_KEY, HTTP_GET, false, "before the record was", "before the record was"},
+    {PAYMENT_OP_WALLET, HTTP_GET, false, "before the record was read", "before the record was"},
+    {PAYMENT_OP_TRANSACTIONS, HTTP_GET, false, "before the record was", "before the record was"},
     {PAYMENT_OP_CAPTURE, HTTP_POST, true, "before the capture; nothing was moved", "may have been"},
     {PAYMENT_OP_VOID, HTTP_POST, true, "before the void; nothing was moved", "given back once"},
     {PAYMENT_OP_INCREMENT, HTTP_POST, true, "before the increment; nothing was", "may have been"},
@@ -590,8 +563,6 @@ int main(void)
         TEST(test_outcomes_without_a_decision),
         TEST(test_expired_after_the_budget_is_504),
         TEST(test_late_decision_is_504),
-        TEST(test_find_answers_the_recorded_decision),
-        TEST(test_find_of_nothing_is_404),
         TEST(test_abandoned_while_waiting_is_forgotten),
         TEST(test_sent_hold_finishes_without_its_client),
         TEST(test_each_form_says_what_no_answer_in_time_means),

@@ -142,6 +142,16 @@ static void test_instance_is_escaped(void **state)
     assert_null(strchr(text, '\xff'));
 }
 
+static void test_instance_ends_where_a_key_begins(void **state)
+{
+    (void)state;
+    const struct problem_details none = {0};
+
+    const char *text = written(PROBLEM_NOT_FOUND, &none, SPAN("/api/payment/simulate/by-key/k"));
+
+    assert_non_null(strstr(text, "\"instance\":\"/api/payment/simulate/by-key/\""));
+}
+
 static void test_instance_that_may_be_a_card_number_is_left_out(void **state)
 {
     (void)state;
@@ -222,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_offset_is_told_to_people_and_programs),
         cmocka_unit_test(test_whoever_may_come_again_is_told_whether_money_moved),
         cmocka_unit_test(test_instance_is_escaped),
+        cmocka_unit_test(test_instance_ends_where_a_key_begins),
         cmocka_unit_test(test_instance_that_may_be_a_card_number_is_left_out),
         cmocka_unit_test(test_slugs_are_unique),
         cmocka_unit_test(test_errors_of_the_server_have_a_problem_of_the_same_status),
