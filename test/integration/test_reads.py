@@ -174,6 +174,26 @@ def test_every_id_of_a_payment_leads_to_all_of_it(service, book):
     assert [find(service, name).body for name in ids] == [whole.body, whole.body]
 
 
+def test_an_expiry_is_a_step_that_nobody_asked_for(start_service, book):
+    service = start_service({**PATIENT, "EXPIRY_INTERVAL_MS": "20"})
+    wallet = book.wallet(balance=1000)
+    created = post(service, payload(wallet, 300, expires_in_s=1), new_key()).json()
+    transaction = created["transaction_id"]
+    step(service, transaction, "capture", amount=100)
+
+    def expired():
+        body = find(service, transaction).json()
+        return body if body["open"] == 0 else None
+
+    body = wait_until(expired, what="the expiry")
+
+    assert (body["state"], amounts(body)) == ("captured", (300, 100, 0, 200, 0, 0))
+    assert types(body) == ["capture", "expiry"]
+    assert find(service, body["steps"][1]["id"]).json() == body
+    newest = page_of(service, wallet, limit=1)["transactions"][0]
+    assert (newest["type"], newest["hold"], newest["amount"]) == ("expiry", transaction, 200)
+
+
 def test_a_declined_hold_has_no_amounts_and_no_steps(service, book):
     declined = hold(service, book.wallet(balance=1), 100)
 
