@@ -32,8 +32,9 @@ WITH req AS MATERIALIZED (
 ), d AS MATERIALIZED (
   -- Decided on the locked rows only. '68' is late; '-1' is a wallet that exists but is not ours.
   -- Late counts from the transaction's begin: the statement's own time starts after the tables were had.
-  SELECT r.*, w.balance, w.version, p.clearing_account, t.today, c.day_spent, c.day_count, c.month_spent,
-    p.hold_ttl_s,
+  SELECT r.n, r.txn_id, r.client_id, r.idem_hash, r.fingerprint, r.wallet_id, r.amount, r.currency, r.mcc,
+         r.elapsed_us, w.balance, w.version, p.clearing_account, t.today, c.day_spent, c.day_count, c.month_spent,
+         statement_timestamp() + least(p.hold_ttl_s, r.expires_in_s) * interval '1 second' AS expires_at,
     (CASE WHEN clock_timestamp() - transaction_timestamp() > r.budget_us * interval '1 microsecond' THEN '68'
           WHEN w.wallet_id IS NULL AND EXISTS (SELECT 1 FROM pay.wallet x WHERE x.wallet_id = r.wallet_id)
             THEN '-1'
@@ -49,11 +50,11 @@ WITH req AS MATERIALIZED (
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
          d.elapsed_us + (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1e6)::int,
          statement_timestamp(),
-         CASE WHEN d.code = '00'
-              THEN statement_timestamp() + least(d.hold_ttl_s, d.expires_in_s) * interval '1 second' END
+         CASE WHEN d.code = '00' THEN d.expires_at END
     FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_hash
   ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
-  RETURNING s.*
+  RETURNING s.txn_id, s.client_id, s.idem_hash, s.fingerprint, s.code, s.balance_after, s.processing_us,
+            s.created_at, s.wallet_id, s.amount, s.currency, s.mcc
 ), mine AS MATERIALIZED (
   SELECT d.* FROM d JOIN ins ON ins.txn_id = d.txn_id WHERE d.code = '00'
 ), upd AS (

@@ -55,8 +55,11 @@ WITH RECURSIVE req AS MATERIALIZED (
     CROSS JOIN LATERAL (SELECT f.day_spent + m.moved * f.amount AS day_spent, f.day_count + m.moved AS day_count,
                                f.month_spent + m.moved * f.amount AS month_spent) c
 ), d AS MATERIALIZED (
-  SELECT r.*, f.balance, f.version, h.clearing_account, h.hold_ttl_s, h.today, f.day_spent, f.day_count,
-         f.month_spent, f.code::char(2) AS code
+  SELECT r.n, r.txn_id, r.client_id, r.idem_hash, r.fingerprint, r.wallet_id, r.amount, r.currency, r.mcc,
+         r.elapsed_us, r.place, f.balance, f.version, h.clearing_account, h.today, f.day_spent, f.day_count,
+         f.month_spent,
+         statement_timestamp() + least(h.hold_ttl_s, r.expires_in_s) * interval '1 second' AS expires_at,
+         f.code::char(2) AS code
     FROM fold f JOIN todo r ON r.n = f.n JOIN head h ON h.chain = f.chain
 ), ins AS (
   INSERT INTO pay.simulation AS s (txn_id, client_id, idem_hash, fingerprint, wallet_id, amount, currency,
@@ -66,11 +69,11 @@ WITH RECURSIVE req AS MATERIALIZED (
          d.code, CASE WHEN d.code = '00' THEN d.balance - d.amount ELSE d.balance END,
          d.elapsed_us + (date_part('epoch', clock_timestamp() - statement_timestamp()) * 1e6)::int,
          statement_timestamp(),
-         CASE WHEN d.code = '00'
-              THEN statement_timestamp() + least(d.hold_ttl_s, d.expires_in_s) * interval '1 second' END
+         CASE WHEN d.code = '00' THEN d.expires_at END
     FROM d WHERE d.code NOT IN ('68', '-1') ORDER BY d.client_id, d.idem_hash
   ON CONFLICT (client_id, idem_hash) WHERE idem_hash IS NOT NULL DO UPDATE SET replays = s.replays + 1
-  RETURNING s.*
+  RETURNING s.txn_id, s.client_id, s.idem_hash, s.fingerprint, s.code, s.balance_after, s.processing_us,
+            s.created_at, s.wallet_id, s.amount, s.currency, s.mcc
 ), mine AS MATERIALIZED (
   -- What each approved member leaves. A row of ins that is not ours divides by zero.
   SELECT d.txn_id, d.wallet_id, d.clearing_account, d.amount, d.today, d.place,

@@ -53,9 +53,11 @@ SELECT EXISTS (SELECT 1 FROM led)
 
 def of_before(name):
     """A hold statement of the version before: it knows of nothing that expires."""
-    new = r", \$13::int4\[\]|expires_in_s, |\b[hp]\.hold_ttl_s,\s+|,\s+expires_at(?=\))"
-    text = re.sub(new, "", built(name))
-    return re.sub(r",\s+CASE WHEN d.code = '00'\s+THEN statement_timestamp\(\) .*? END", "", text)
+    new = (
+        r", \$13::int4\[\]|expires_in_s, |p\.hold_ttl_s, |,\s+expires_at(?=\))"
+        r"|\s+statement_timestamp\(\) \+ least\(.* AS expires_at,|,\s+CASE WHEN [^,]* THEN d.expires_at END"
+    )
+    return re.sub(new, "", built(name))
 
 
 class OldSession(Session):
