@@ -50,20 +50,23 @@ static bool is_worth_sending(const struct pg_member *member)
     return reactor_now_us(lane->reactor) + margin_us < member->due_us;
 }
 
-/* Up to `most` members of one shard, in order of arrival. */
+/* Up to `most` members of one shard, in order of arrival. Those of other lanes are left behind:
+ * theirs is the next turn, and a statement is worth more the more it is for. */
 static void cut_shard(struct pg_track *track, struct pg_shard *shard, uint32_t most,
                       struct list *expired)
 {
     struct pg_lane *lane = track->lane;
     const uint32_t sendable = pg_shard_sendable(shard);
-    struct list_node *node;
+    struct list_node *next;
 
     most = most < sendable ? most : sendable;
-    while (most > 0 && track->count < lane->config.batch_max &&
-           (node = list_first(&shard->waiting)) != NULL) {
+    for (struct list_node *node = list_first(&shard->waiting);
+         node != NULL && most > 0 && track->count < lane->config.batch_max; node = next) {
+        next = list_next(&shard->waiting, node);
         struct pg_member *member = pg_member_of_shard(node);
-        if (member->lane != lane || !same_work(track, member) ||
-            (member->alone && track != &lane->retry_track))
+        if (member->lane != lane)
+            continue;
+        if (!same_work(track, member) || (member->alone && track != &lane->retry_track))
             return;
         if (is_worth_sending(member)) {
             take(track, member);

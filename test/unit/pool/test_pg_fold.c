@@ -336,16 +336,37 @@ static void test_lanes_of_one_book_never_send_a_shard_at_once(void **state)
     submit(2, 7);
     bench_turn();
 
-    ASSERT_SENT(0, 0); /* 2 came behind 1 */
+    ASSERT_SENT(0, 0, 2); /* 1 is another lane's, and next */
     assert_int_equal(bench.sent_count, 1);
+    submit(3, 7);
     bench_answer_done(0);
     ASSERT_SENT(1, 1);
     assert_ptr_equal(bench_sent_of(1)->lane, steps);
     assert_int_equal(bench.sent_count, 2);
     bench_answer_done(1);
-    ASSERT_SENT(2, 2);
+    ASSERT_SENT(2, 3);
     bench_answer_done(2);
     assert_true(pg_lane_quiet(lane) && pg_lane_quiet(steps));
+}
+
+/* However their members come in, each lane takes all of its own, and the lanes take turns. */
+static void test_lanes_that_meet_on_a_shard_take_turns_with_full_statements(void **state)
+{
+    (void)state;
+    steps = bench_lane(
+        &(struct pg_lane_config){.name = "steps", .exclusive = true, .batch_max = 8, .tracks = 2});
+    submit(0, 7);
+    bench_turn();
+    for (uint32_t i = 1; i < 9; i++)
+        bench_submit_ok(i % 2 ? steps : lane, i, &WRITE, 7);
+
+    bench_answer_done(0);
+    ASSERT_SENT(1, 1, 3, 5, 7);
+    submit(9, 7);
+    bench_answer_done(1);
+    ASSERT_SENT(2, 2, 4, 6, 8, 9);
+    bench_answer_done(2);
+    assert_int_equal(bench.sent_count, 3);
 }
 
 static void test_a_shard_changes_lanes_when_its_first_member_leaves(void **state)
@@ -411,6 +432,7 @@ int main(void)
         FOLD_TEST(test_a_shard_holds_no_more_than_it_leaves_free),
         FOLD_TEST(test_a_hot_shard_waits_for_its_own_turns_and_others_do_not),
         FOLD_TEST(test_lanes_of_one_book_never_send_a_shard_at_once),
+        FOLD_TEST(test_lanes_that_meet_on_a_shard_take_turns_with_full_statements),
         FOLD_TEST(test_a_shard_changes_lanes_when_its_first_member_leaves),
         FOLD_TEST(test_an_expired_first_member_lets_the_other_lane_go),
     };
