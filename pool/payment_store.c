@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "pool/payment_expiry_private.h"
+#include "pool/payment_hold_wallets_private.h"
 #include "pool/payment_inflight_private.h"
 #include "pool/payment_probe_private.h"
 #include "pool/payment_sql_private.h"
@@ -28,6 +29,7 @@ struct payment_store {
     char region[CONFIG_TEXT_MAX];
 
     struct payment_inflight inflight;
+    struct payment_hold_wallets hold_wallets;
     struct payment_probe probe;
     struct payment_expiry expiry;
     struct payment_read read; /* what the answer under way is written from */
@@ -59,7 +61,8 @@ static const struct payment_kind {
     const char *name; /* the label of db_query_duration_seconds */
     const struct pg_work *work;
     enum lane_index lane;
-    bool has_wallet; /* known before the database is asked */
+    bool has_wallet; /* named by the caller */
+    bool has_hold;   /* whose wallet may be known */
     enum key_use key;
 } KINDS[PAYMENT_OP_KINDS] = {
     [PAYMENT_OP_EVALUATE] = {.name = "eval",
@@ -74,18 +77,22 @@ static const struct payment_kind {
     [PAYMENT_OP_CAPTURE] = {.name = "capture",
                             .work = &PAYMENT_WORK_STEP,
                             .lane = LANE_STEP,
+                            .has_hold = true,
                             .key = KEY_NEEDED},
     [PAYMENT_OP_VOID] = {.name = "void",
                          .work = &PAYMENT_WORK_STEP,
                          .lane = LANE_STEP,
+                         .has_hold = true,
                          .key = KEY_OPTIONAL},
     [PAYMENT_OP_INCREMENT] = {.name = "increment",
                               .work = &PAYMENT_WORK_STEP,
                               .lane = LANE_STEP,
+                              .has_hold = true,
                               .key = KEY_NEEDED},
     [PAYMENT_OP_REFUND] = {.name = "refund",
                            .work = &PAYMENT_WORK_STEP,
                            .lane = LANE_STEP,
+                           .has_hold = true,
                            .key = KEY_NEEDED},
     [PAYMENT_OP_FIND] = {.name = "find", .work = &PAYMENT_WORK_FIND, .lane = LANE_READ},
     [PAYMENT_OP_FIND_KEY] = {.name = "find_key", .work = &PAYMENT_WORK_FIND_KEY, .lane = LANE_READ},
@@ -195,7 +202,10 @@ enum err payment_store_create(struct payment_store **store, struct pg_pool *pool
         return ERR_SYSTEM;
     secret_protect(&made->probe.hash_key, sizeof(made->probe.hash_key));
     memcpy(made->region, config->region, sizeof(made->region));
-    enum err err = payment_inflight_create(&made->inflight, op_max) ? ERR_OK : ERR_SYSTEM;
+    enum err err = payment_inflight_create(&made->inflight, op_max) &&
+                           payment_hold_wallets_create(&made->hold_wallets)
+                       ? ERR_OK
+                       : ERR_SYSTEM;
     if (err == ERR_OK)
         err = lanes_create(made, pool, config, op_max);
     if (err == ERR_OK)
@@ -243,6 +253,7 @@ void payment_store_destroy(struct payment_store *store)
     pg_shards_destroy(store->evaluated);
     pg_shards_destroy(store->wallets);
     pg_share_destroy(store->share);
+    payment_hold_wallets_destroy(&store->hold_wallets);
     payment_inflight_destroy(&store->inflight);
     secret_wipe(&store->probe.hash_key, sizeof(store->probe.hash_key));
     free(store);
@@ -267,12 +278,29 @@ static void op_note_how(struct payment_op *op)
     memcpy(op->sqlstate, member->sqlstate, sizeof(op->sqlstate));
 }
 
+/* What an answer tells of a hold's wallet. A key's replay may tell of another hold than was asked
+ * for. */
+static void note_wallet(struct payment_store *store, const struct payment_op *op)
+{
+    const struct payment_decision *decision = &op->decision;
+    const struct payment_step_decision *step = &op->step_decision;
+
+    if (op->kind == PAYMENT_OP_HOLD && decision->how == PAYMENT_NEW && payment_approved(decision))
+        payment_hold_wallets_note(&store->hold_wallets, &decision->txn_id, op->client_id,
+                                  decision->command.wallet_id);
+    else if (KINDS[op->kind].has_hold && step->how == PAYMENT_STEP_NEW)
+        payment_hold_wallets_note(&store->hold_wallets, &step->hold_id, op->client_id,
+                                  step->wallet_id);
+}
+
 static void op_on_done(struct pg_member *member, enum pg_outcome outcome)
 {
     struct payment_op *op = op_of(member);
     struct payment_store *store = op->store;
 
     payment_inflight_release(&store->inflight, op);
+    if (outcome == PG_DONE)
+        note_wallet(store, op);
     if (outcome == PG_LOCKED && claims_key(op))
         payment_inflight_note_elsewhere(&store->inflight, op, member->answered_us);
     else if (outcome == PG_LOCKED) /* it has no key: a whole table is locked */
@@ -305,6 +333,18 @@ bool payment_store_hash_key(const struct payment_store *store, struct span key,
     return true;
 }
 
+/* 0: not known yet. */
+static int64_t wallet_of(const struct payment_store *store, const struct payment_op *op)
+{
+    const struct payment_kind *kind = &KINDS[op->kind];
+
+    if (kind->has_wallet)
+        return op->command.wallet_id;
+    return kind->has_hold
+               ? payment_hold_wallets_find(&store->hold_wallets, &op->step.hold_id, op->client_id)
+               : 0;
+}
+
 enum err payment_store_submit(struct payment_store *store, struct payment_op *op)
 {
     const struct payment_kind *kind = &KINDS[op->kind];
@@ -315,7 +355,7 @@ enum err payment_store_submit(struct payment_store *store, struct payment_op *op
     op->queue_us = op->db_us = 0;
     op->sqlstate[0] = '\0';
     op->member.work = kind->work;
-    op->member.shard = kind->has_wallet ? (uint64_t)op->command.wallet_id : 0;
+    op->member.shard = (uint64_t)wallet_of(store, op);
     op->member.due_us = op->due_us;
     op->member.on_done = op_on_done;
     op->member.state = PG_MEMBER_NEW;

@@ -312,6 +312,94 @@ static void test_a_step_that_is_busy_without_a_wallet_is_unknown(void **state)
     store_assert_done(0, PG_UNKNOWN);
 }
 
+/* ---- the wallet of a hold that was made here ---- */
+
+/* A hold of this wallet, done; it has the id that rows_decision(0) tells. */
+static void make_hold(unsigned i, const char *how, uint8_t code_index)
+{
+    struct payment_decision recorded = rows_decision(0);
+    recorded.code_index = code_index;
+    store_submit_ok(i, PAYMENT_OP_HOLD);
+    PGconn *conn = store_await_next("hold_batch");
+    PGresult *rows = rows_hold();
+    rows_add_hold(rows, 1, how, &recorded);
+    fake_pq_answer(conn, rows);
+    store_assert_done(i, PG_DONE);
+}
+
+/* Whose line a step of that hold would wait in; 0: nobody's. */
+static uint64_t shard_of_step(int32_t client_id)
+{
+    struct payment_op *op = store_op(9, PAYMENT_OP_CAPTURE);
+    op->client_id = client_id;
+    op->step.hold_id = rows_decision(0).txn_id;
+    assert_int_equal(payment_store_submit(store, op), ERR_OK);
+    const uint64_t shard = op->member.shard;
+    assert_true(payment_store_cancel(store, op));
+    return shard;
+}
+
+static void test_a_step_of_a_hold_made_here_knows_its_wallet(void **state)
+{
+    (void)state;
+    const uint64_t wallet_id = (uint64_t)rows_decision(0).command.wallet_id;
+    store_await_ready();
+    assert_int_equal(shard_of_step(7), 0);
+    make_hold(0, "replay", PAYMENT_CODE_APPROVED); /* the caller may be told of another hold */
+    assert_int_equal(shard_of_step(7), 0);
+    make_hold(0, "new", PAYMENT_CODE_FUNDS);
+    assert_int_equal(shard_of_step(7), 0);
+
+    make_hold(0, "new", PAYMENT_CODE_APPROVED);
+
+    assert_int_equal(shard_of_step(7), wallet_id);
+    assert_int_equal(shard_of_step(8), 0); /* another client's step is told nothing, by no delay */
+}
+
+static void test_a_step_that_was_done_tells_its_holds_wallet(void **state)
+{
+    (void)state;
+    struct payment_step_decision done = rows_step_decision(0);
+    static const char *const HOWS[] = {"replay", "race", "new"};
+    done.hold_id = rows_decision(0).txn_id;
+    store_await_ready();
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(shard_of_step(7), 0);
+        store_submit_ok(0, PAYMENT_OP_CAPTURE);
+        PGresult *rows = rows_step();
+        rows_add_step(rows, 1, HOWS[i], &done);
+        fake_pq_answer(store_await_next("step_batch"), rows);
+        store_assert_done(0, PG_DONE);
+    }
+    assert_int_equal(shard_of_step(7), (uint64_t)done.wallet_id);
+}
+
+/* It waits while a statement of ours has the wallet, and costs the database no question. */
+static void test_a_step_waits_for_its_wallets_hold_in_memory(void **state)
+{
+    (void)state;
+    store_await_ready();
+    make_hold(0, "new", PAYMENT_CODE_APPROVED);
+    submit_to_wallet(1, rows_decision(0).command.wallet_id);
+    PGconn *conn = store_await_asked("hold_batch");
+    for (unsigned i = 2; i < 5; i++) {
+        struct payment_op *op = store_op(i, STEPS[i % STEP_KINDS]);
+        op->step.hold_id = rows_decision(0).txn_id;
+        assert_int_equal(payment_store_submit(store, op), ERR_OK);
+    }
+    bench_turns(5);
+    assert_null(store_asked("step_batch"));
+
+    answer_hold(conn);
+    conn = store_await_asked("step_batch");
+    assert_int_equal(batch_of(conn), 3);
+    for (uint32_t m = 0; m < 3; m++)
+        assert_int_equal(op_of(conn, m), 2 + m);
+    answer_all(conn, "new");
+    for (unsigned i = 1; i < 5; i++)
+        store_assert_done(i, PG_DONE);
+}
+
 /* ---- what may have been applied ---- */
 
 static void test_lost_steps_are_unknown(void **state)
@@ -449,6 +537,9 @@ int main(void)
         STORE_TEST(test_of_one_statement_only_the_busy_wait),
         STORE_TEST(test_a_step_waits_for_a_locked_wallet_only_so_long),
         STORE_TEST(test_a_step_that_is_busy_without_a_wallet_is_unknown),
+        STORE_TEST(test_a_step_of_a_hold_made_here_knows_its_wallet),
+        STORE_TEST(test_a_step_that_was_done_tells_its_holds_wallet),
+        STORE_TEST(test_a_step_waits_for_its_wallets_hold_in_memory),
         STORE_TEST(test_lost_steps_are_unknown),
         STORE_TEST(test_a_late_batch_still_answers_the_others),
         STORE_TEST(test_a_busy_step_that_is_asked_again_and_lost_is_unknown),
