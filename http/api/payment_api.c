@@ -205,7 +205,7 @@ static void payment_api_post(struct payment_call *call, const struct http_reques
         payment_api_submit(call, PAYMENT_FORM_EVALUATE);
         return;
     }
-    call->op.fingerprint = payment_fingerprint(&call->op.command, SPAN("POST " PAYMENT_API_PATH));
+    call->op.fingerprint = payment_call_fingerprint(&call->op.command);
     payment_api_submit(call, PAYMENT_FORM_HOLD);
 }
 

@@ -110,17 +110,40 @@ static void payment_call_write_recorded(struct payment_call *call, struct paymen
     payment_note_txn(note, &decision->txn_id);
 }
 
+struct secret_digest payment_call_fingerprint(const struct payment_command *command)
+{
+    return payment_fingerprint(command, SPAN("POST " PAYMENT_API_PATH));
+}
+
+/* A record has the merchant's country and the time to live in its fingerprint only: which of the two
+ * differs is known where leaving the latter out gives what is recorded. */
+static void payment_call_tell_mismatch(const struct payment_call *call,
+                                       struct problem_details *details)
+{
+    const struct payment_op *op = &call->op;
+    const enum payment_field field =
+        payment_mismatch(&op->command, &op->fingerprint, &op->decision);
+    details->mismatch = payment_field_name(field);
+    if (field != PAYMENT_FIELD_MERCHANT_COUNTRY)
+        return;
+    const char *expires_in = payment_field_name(PAYMENT_FIELD_EXPIRES_IN);
+    struct payment_command lasting = op->command;
+    lasting.expires_in_s = 0;
+    const struct secret_digest fingerprint = payment_call_fingerprint(&lasting);
+    if (secret_digest_equal(&fingerprint, &op->decision.fingerprint))
+        details->mismatch = expires_in;
+    else
+        details->mismatch_or = expires_in;
+}
+
 static void payment_call_refuse_reused(struct payment_call *call)
 {
-    const enum payment_field field =
-        payment_mismatch(&call->op.command, &call->op.fingerprint, &call->op.decision);
+    struct problem_details details = {.detail = "the key was used before with other fields"};
     call->api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_MISMATCH]++;
     access_note_of(call->exchange)->idempotency =
         payment_idempotency_name(PAYMENT_IDEMPOTENCY_MISMATCH);
-    payment_call_refuse(
-        call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
-        &(struct problem_details){.detail = "the key was used before with other fields",
-                                  .mismatch = payment_field_name(field)});
+    payment_call_tell_mismatch(call, &details);
+    payment_call_refuse(call, PROBLEM_IDEMPOTENCY_KEY_REUSED, &details);
 }
 
 void payment_call_refuse_late(struct payment_call *call)

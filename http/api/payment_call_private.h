@@ -74,6 +74,8 @@ struct payment_api {
     struct payment_call calls[];
 };
 
+/* The fingerprint of a command that asks for a hold. */
+struct secret_digest payment_call_fingerprint(const struct payment_command *command);
 /* Where its time went so far. */
 struct payment_timing payment_call_timing(const struct payment_call *call, uint64_t now_us);
 /* Ends the call: its slot is free, and may be used again inside http_respond(). */

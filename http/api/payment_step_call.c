@@ -120,28 +120,31 @@ static void payment_step_call_audit(const struct payment_call *call)
               LOG_TEXT("request_id", http_exchange_request_id(call->exchange)));
 }
 
-/* Which part of the request differs from the recorded one; NULL: it is not known. */
-static const char *payment_step_mismatch(const struct payment_step *asked,
-                                         const struct payment_step_decision *recorded)
+/* What differs from what is recorded: an amount that was asked for, or that was left to us, is not
+ * told apart there, and final is in the fingerprint only. */
+static void payment_step_call_tell_mismatch(const struct payment_step *asked,
+                                            const struct payment_step_decision *recorded,
+                                            struct problem_details *details)
 {
     if (asked->kind != recorded->kind ||
-        memcmp(&asked->hold_id, &recorded->hold_id, sizeof(asked->hold_id)) != 0)
-        return "path";
-    if (asked->has_amount && asked->amount_minor != recorded->amount_minor)
-        return "amount";
-    return NULL;
+        memcmp(&asked->hold_id, &recorded->hold_id, sizeof(asked->hold_id)) != 0) {
+        details->mismatch = "path";
+        return;
+    }
+    const bool other_amount = asked->has_amount && asked->amount_minor != recorded->amount_minor;
+    details->mismatch = "amount";
+    if (asked->kind == PAYMENT_CAPTURE && !other_amount)
+        details->mismatch_or = "final";
 }
 
 static void payment_step_call_refuse_reused(struct payment_call *call)
 {
+    struct problem_details details = {.detail = "the key was used before for another request"};
     call->api->stats.idempotency_total[PAYMENT_IDEMPOTENCY_MISMATCH]++;
     access_note_of(call->exchange)->idempotency =
         payment_idempotency_name(PAYMENT_IDEMPOTENCY_MISMATCH);
-    payment_call_refuse(
-        call, PROBLEM_IDEMPOTENCY_KEY_REUSED,
-        &(struct problem_details){
-            .detail = "the key was used before for another request",
-            .mismatch = payment_step_mismatch(&call->op.step, &call->op.step_decision)});
+    payment_step_call_tell_mismatch(&call->op.step, &call->op.step_decision, &details);
+    payment_call_refuse(call, PROBLEM_IDEMPOTENCY_KEY_REUSED, &details);
 }
 
 static void payment_step_call_refuse_resolved(struct payment_call *call)

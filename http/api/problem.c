@@ -245,6 +245,10 @@ void problem_write(struct buf *out, enum problem problem, const struct problem_d
     if (details->mismatch != NULL) {
         buf_add(out, SPAN(",\"mismatch\":["));
         buf_add_json(out, span_of(details->mismatch));
+        if (details->mismatch_or != NULL) {
+            buf_add_char(out, ',');
+            buf_add_json(out, span_of(details->mismatch_or));
+        }
         buf_add_char(out, ']');
     }
     problem_add_hold(out, details);

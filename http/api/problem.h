@@ -80,9 +80,10 @@ struct problem_details {
     size_t offset;
     struct problem_error errors[PROBLEM_ERRORS_MAX];
     uint32_t error_count;
-    const char *mismatch; /* field name, NULL: none */
-    const char *state;    /* of the hold, NULL: not told */
-    bool has_limit;       /* of an amount: what was asked for, and the most that could have been */
+    const char *mismatch;    /* field name, NULL: none */
+    const char *mismatch_or; /* it may be this one that differs; NULL: it is not */
+    const char *state;       /* of the hold, NULL: not told */
+    bool has_limit; /* of an amount: what was asked for, and the most that could have been */
     int64_t asked_minor, limit_minor;
     struct span headers; /* more header lines */
     bool close;

@@ -111,7 +111,7 @@ def test_final_is_part_of_what_a_key_stands_for(service, book):
     answer = step(service, transaction, "capture", {"amount": 100, "final": True}, key)
 
     assert (answer.status, problem(answer)) == (422, "idempotency-key-reused")
-    assert "mismatch" not in answer.json()
+    assert answer.json()["mismatch"] == ["amount", "final"]
 
 
 def test_final_that_is_no_boolean_is_422(service, book):

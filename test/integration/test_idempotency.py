@@ -95,16 +95,17 @@ def test_key_in_flight_is_409_until_it_is_decided(service, book, where):
 
 
 @pytest.mark.parametrize(
-    "change, field",
+    "change, fields",
     [
-        ({"amount": 101}, "amount"),
-        ({"wallet_id": "wal_2"}, "wallet_id"),
-        ({"currency": "MXN"}, "currency"),
-        ({"merchant": {"mcc": "5811", "country": "ES"}}, "merchant.mcc"),
-        ({"merchant": {"mcc": "5812", "country": "PT"}}, "merchant.country"),
+        ({"amount": 101}, ["amount"]),
+        ({"wallet_id": "wal_2"}, ["wallet_id"]),
+        ({"currency": "MXN"}, ["currency"]),
+        ({"merchant": {"mcc": "5811", "country": "ES"}}, ["merchant.mcc"]),
+        ({"merchant": {"mcc": "5812", "country": "PT"}}, ["merchant.country", "expires_in_s"]),
+        ({"expires_in_s": 60}, ["expires_in_s"]),
     ],
 )
-def test_key_with_another_payload_is_422_and_names_the_field(service, book, change, field):
+def test_key_with_another_payload_is_422_and_names_the_field(service, book, change, fields):
     wallet, key = book.wallet(), new_key()
     hold(service, wallet, key=key)
     before = book.database.rows(
@@ -114,7 +115,7 @@ def test_key_with_another_payload_is_422_and_names_the_field(service, book, chan
     answer = post(service, {**payload(wallet), **change}, key)
 
     assert (answer.status, problem(answer)) == (422, "idempotency-key-reused")
-    assert answer.json()["mismatch"] == [field]
+    assert answer.json()["mismatch"] == fields
     assert (
         book.database.rows(
             "SELECT txn_id, code, amount FROM pay.simulation WHERE wallet_id = %s", wallet

@@ -173,6 +173,29 @@ def test_malformed_json_is_told_why(service, body, why):
     assert post(service, body, new_key()).json()["detail"].startswith(why + ", found at offset ")
 
 
+def test_time_to_live_outside_its_range_is_422(service):
+    for seconds in (0, -1, 2_678_401, 2**63 - 1, 1.0, "60", None, True, [60]):
+        for effect in ("hold", "evaluate"):
+            body = {**BASE, "effect": effect, "expires_in_s": seconds}
+            answer = post(service, body, new_key())
+            assert (answer.status, problem(answer)) == (422, "invalid-parameter"), seconds
+            assert [e["pointer"] for e in answer.json()["errors"]] == ["/expires_in_s"]
+
+
+@pytest.mark.parametrize("asked, lives", [(1, 1), (2_678_400, 604_800), (None, 604_800)])
+def test_hold_lives_as_long_as_asked_and_no_longer_than_its_program_says(
+    service, book, asked, lives
+):
+    answer = post(service, payload(book.wallet(), expires_in_s=asked), new_key())
+
+    assert answer.status == 201, answer
+    assert lives == book.database.value(
+        "SELECT extract(epoch FROM expires_at - created_at)::int FROM pay.simulation"
+        " WHERE txn_id = %s",
+        answer.json()["transaction_id"].removeprefix("txn_"),
+    )
+
+
 def test_unknown_member_is_told_without_its_name(service):
     told = post(service, {**BASE, "__proto__": 1}, new_key()).json()
 

@@ -227,6 +227,42 @@ static void test_reused_key_names_the_field(void **state)
     assert_true(body_has("\"mismatch\":[\"amount\"]"));
 }
 
+#define LASTING                                                                                    \
+    "{\"wallet_id\":\"wal_1\",\"amount\":1250,\"currency\":\"EUR\",\"expires_in_s\":60,"           \
+    "\"merchant\":{\"mcc\":\"5812\",\"country\":\"ES\"}}"
+
+static void hold_of(const char *body)
+{
+    request(HTTP_POST);
+    header("Content-Type", "application/json");
+    header("Idempotency-Key", "k1");
+    given.request.body = span_of(body);
+    handle("/api/payment/simulate");
+}
+
+static void test_reused_key_of_another_time_to_live_is_told_from_another_country(void **state)
+{
+    (void)state;
+    hold_of(HOLD);
+    const struct secret_digest without = submitted->fingerprint;
+    decide(PAYMENT_NEW, "00");
+    finish(PG_DONE);
+
+    hold_of(LASTING);
+    assert_int_equal(submitted->command.expires_in_s, 60);
+    assert_false(secret_digest_equal(&submitted->fingerprint, &without));
+    decide(PAYMENT_REPLAY, "00");
+    submitted->decision.fingerprint = without;
+    finish(PG_DONE);
+    assert_true(body_has("\"mismatch\":[\"expires_in_s\"]"));
+
+    hold_of(HOLD); /* what was recorded may have had another country, or may expire */
+    decide(PAYMENT_REPLAY, "00");
+    submitted->decision.fingerprint.bytes[0] ^= 1;
+    finish(PG_DONE);
+    assert_true(body_has("\"mismatch\":[\"merchant.country\",\"expires_in_s\"]"));
+}
+
 static void test_hold_waits_for_the_hash_key_and_an_evaluation_does_not(void **state)
 {
     (void)state;
@@ -556,6 +592,7 @@ int main(void)
         TEST(test_hold_is_created_with_location),
         TEST(test_replay_and_race_give_the_same_bytes),
         TEST(test_reused_key_names_the_field),
+        TEST(test_reused_key_of_another_time_to_live_is_told_from_another_country),
         TEST(test_hold_waits_for_the_hash_key_and_an_evaluation_does_not),
         TEST(test_hold_needs_a_key_and_json),
         TEST(test_post_evaluate_is_200_and_needs_no_key),
