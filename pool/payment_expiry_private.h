@@ -30,7 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PAYMENT_EXPIRY_BATCH_MAX = 128 }; /* holds that one statement looks at */
+enum { PAYMENT_EXPIRY_BATCH_MAX = 64 }; /* holds that one statement looks at */
 
 /* The statement's row. */
 struct payment_expiry_answer {
