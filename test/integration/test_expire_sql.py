@@ -5,16 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness.expiry import (
-    Expirer,
-    forget_all,
-    hold_overdue,
-    make_overdue,
-    releases,
-    standing,
-    stopping,
-)
+from harness.expiry import Expirer, stopping
 from harness.machine import wait_until
+from harness.overdue import forget_all, hold_overdue, make_overdue, releases, standing
 from harness.payments import SEED, Book
 from harness.postgres import Database
 from harness.service import migrate

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from harness.expiry import forget_all, hold_overdue, make_overdue, releases, standing
 from harness.faults import LOCK_WALLET, NO_PROBES, terminate
 from harness.invariants import assert_invariants
 from harness.machine import in_threads, wait_until
+from harness.overdue import forget_all, hold_overdue, make_overdue, releases, standing
 from harness.payments import SEED, Book, hold, new_key, payload, post, problem, void
 from harness.postgres import Database
 from harness.service import PATIENT, SIMULATE, migrate
