@@ -139,6 +139,12 @@ CASES = {
         ("none", {f"lane_poisoned_wallets{{{OWN}}}": stays(0)}, 5, False),
         ("one elsewhere", {f"lane_poisoned_wallets{{{FOREIGN}}}": stays(1)}, 5, False),
     ],
+    "PaymentExpiryBehind": [
+        ("two hours", {f"expiry_overdue_seconds{{{OWN}}}": stays(7200)}, 20, True),
+        ("for ten minutes", {f"expiry_overdue_seconds{{{OWN}}}": stays(7200)}, 10, False),
+        ("ten minutes", {f"expiry_overdue_seconds{{{OWN}}}": stays(600)}, 20, False),
+        ("two hours elsewhere", {f"expiry_overdue_seconds{{{FOREIGN}}}": stays(7200)}, 20, False),
+    ],
     "PaymentQueueWait": [
         ("2 % wait long", waits("hold", 980, 20), 20, True),
         ("0.5 % wait long", waits("hold", 995, 5), 20, False),
