@@ -99,6 +99,36 @@ class Load:
         return {status for _, _, status in self.told}
 
 
+KILL_EVERY_S = 0.25
+
+
+class Killer(threading.Thread):
+    """Ends backends of the service, one after another, whatever they are doing."""
+
+    def __init__(self, database, chance):
+        super().__init__(daemon=True)
+        self.database = database
+        self.chance = chance
+        self.stopping = threading.Event()
+        self.killed = 0
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join(seconds(10))
+
+    def run(self):
+        while not self.stopping.wait(KILL_EVERY_S):
+            busy = self.database.backends("state = 'active'") or self.database.backends()
+            if busy:
+                pid = self.chance.choice(busy)
+                self.database.run("SELECT pg_terminate_backend(%s)", pid)
+                self.killed += 1
+
+
 def own_backends(gate, database):
     """The backends behind this test's gate: those of the shared service have other peers."""
     return _backends_behind(gate, database, "true")

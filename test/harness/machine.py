@@ -47,7 +47,7 @@ def free_port():
     raise RuntimeError("no free port between 20000 and 32000")
 
 
-def in_threads(count, work):
+def in_threads(count, work, limit=60):
     """Runs work(index) in `count` threads that start together; returns the results in order."""
     gate = threading.Barrier(count)
     results = [None] * count
@@ -64,7 +64,7 @@ def in_threads(count, work):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(seconds(60))
+        thread.join(seconds(limit))
         assert not thread.is_alive(), "a client thread hangs"
     if failures:
         raise failures[0]

@@ -6,21 +6,20 @@ PLA_FOLD_HOLDS says how many holds (4000): 200000 take about three minutes.
 
 import os
 import random
-import threading
 from dataclasses import dataclass
 
 import pytest
 
 from harness.decisions import Decision, Limits, State, unexplained
+from harness.faults import Killer
 from harness.invariants import assert_invariants
 from harness.load import Kind, line, run_load, start_load
-from harness.machine import seconds, wait_until
+from harness.machine import wait_until
 from harness.payments import FAR, new_key, payload
 from harness.service import SIMULATE
 
 HOLDS = int(os.environ.get("PLA_FOLD_HOLDS", "4000"))
 LASTING_S = max(3.0, HOLDS / 2500)
-KILL_EVERY_S = 0.25
 AMOUNT_MAX = 100
 EACH = HOLDS // 8
 """Holds of one wallet, about; money in them about EACH * AMOUNT_MAX / 2."""
@@ -127,33 +126,6 @@ def make_holds(wallets, seed):
         wallet = chance.choice(wallets).number
         holds.append(Hold(wallet, chance.randint(1, AMOUNT_MAX), mcc, new_key(), at))
     return holds
-
-
-class Killer(threading.Thread):
-    """Ends backends of the service, one after another, whatever they are doing."""
-
-    def __init__(self, database, chance):
-        super().__init__(daemon=True)
-        self.database = database
-        self.chance = chance
-        self.stopping = threading.Event()
-        self.killed = 0
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.join(seconds(10))
-
-    def run(self):
-        while not self.stopping.wait(KILL_EVERY_S):
-            busy = self.database.backends("state = 'active'") or self.database.backends()
-            if busy:
-                pid = self.chance.choice(busy)
-                self.database.run("SELECT pg_terminate_backend(%s)", pid)
-                self.killed += 1
 
 
 def load_with_kills(database, services, holds, seed):
