@@ -41,8 +41,7 @@ struct payment_command {
     char currency[PAYMENT_CURRENCY_LEN + 1];
     char merchant_country[PAYMENT_COUNTRY_LEN + 1];
     uint16_t mcc;
-    int32_t
-        expires_in_s; /* HOLD: at most so long, 1..PAYMENT_EXPIRES_IN_S_MAX; 0: as its program says */
+    int32_t expires_in_s; /* HOLD: at most, 1..PAYMENT_EXPIRES_IN_S_MAX; 0: as its program says */
 };
 
 /* Which field of a command is wrong, or differs. */

@@ -15,8 +15,8 @@ static_assert(SECRET_MAC_STATE_BYTES == sizeof(crypto_auth_hmacsha256_state), "c
 
 enum { RANDOM_POOL_BYTES = 4096 };
 
-/* Randomness fetched but not yet handed out, and the keys of tags and prints: facts of the process, like the
- * entropy they come from. */
+/* Randomness fetched but not yet handed out, and the keys of tags and prints: facts of the process,
+ * like the entropy they come from. */
 static struct {
     bool ready;
     size_t random_used;

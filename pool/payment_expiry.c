@@ -18,7 +18,7 @@ enum {
 };
 
 /* Far behind every other limit: the lane's wait, the statement's time, the connection's. */
-static const uint64_t DUE_US = 10 * CLOCK_US_PER_S;
+static const uint64_t DUE_US = UINT64_C(10) * CLOCK_US_PER_S;
 
 static struct payment_expiry *expiry_of(const struct pg_member *member)
 {

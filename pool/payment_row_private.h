@@ -2,7 +2,8 @@
  * payment_row (private to pool/): columns that mean something of a payment.
  *
  * Each reads one column, or some that follow one another, of one row. False: NULL, or not of that
- * form; the row is then of another shape than its statement promises, and nothing may be made of it.
+ * form; the row is then of another shape than its statement promises, and nothing may be made of
+ * it.
  */
 #ifndef POOL_PAYMENT_ROW_PRIVATE_H
 #define POOL_PAYMENT_ROW_PRIVATE_H

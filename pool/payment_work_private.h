@@ -1,8 +1,8 @@
 /*
  * payment_work (private to pool/): how operations become statements, and rows their answers.
  *
- * One pg_work for the operations that share a statement; pure but for the clock. The members they are given are
- * those of a payment_op.
+ * One pg_work for the operations that share a statement; pure but for the clock. The members they
+ * are given are those of a payment_op.
  */
 #ifndef POOL_PAYMENT_WORK_PRIVATE_H
 #define POOL_PAYMENT_WORK_PRIVATE_H

@@ -56,8 +56,8 @@ static void note_shard(const struct pg_track *track, uint8_t n)
         return;
     if (shard == NULL)
         shard = pg_shard_get(lane->config.shards, member->shard);
-    /* One that is out for others is locked by ourselves; of one that is parked it is no news: others
-     * of this answer, which did not know it either, may have told. */
+    /* One that is out for others is locked by ourselves; of one that is parked it is no news:
+     * others of this answer, which did not know it either, may have told. */
     const bool is_news = shard->out == 0 && shard->parked_until_us <= reactor_now_us(lane->reactor);
     if (shard == member->entry || is_news)
         pg_shard_found_locked(shard, lane->service_ewma_us);

@@ -12,8 +12,8 @@
 
 #include <stdbool.h>
 
-/* {"wallet_id","amount","currency","merchant":{"mcc","country"}[,"effect"][,"expires_in_s"]}; effect
- * defaults to hold. */
+/* {"wallet_id","amount","currency","merchant":{"mcc","country"}[,"effect"][,"expires_in_s"]};
+ * effect defaults to hold. */
 MUST_USE bool payment_body_read(struct span body, struct payment_command *command,
                                 struct payment_refusal *refusal);
 /* One of the five parameters of a purchase is there. A query without is no purchase, whatever else

@@ -3,9 +3,9 @@
  *
  * {"type","title","status","detail","instance","error","trace_id"[,"applied"][,"offset"]
  *  [,"errors":[{"pointer"[,"position"],"detail"}]][,"mismatch":[...]][,"state"][,"asked","limit"]}.
- * `error` is the Go service's member: for the two key errors its exact text. "applied" is told where
- * the same request may be sent again: "no", it moved nothing, or "unknown", it may have. The type
- * alone says which.
+ * `error` is the Go service's member: for the two key errors its exact text. "applied" is told
+ * where the same request may be sent again: "no", it moved nothing, or "unknown", it may have. The
+ * type alone says which.
  */
 #ifndef HTTP_API_PROBLEM_H
 #define HTTP_API_PROBLEM_H

@@ -19,8 +19,8 @@ static struct payment_step a_capture(void)
 {
     struct payment_step step = {
         .kind = PAYMENT_CAPTURE, .has_amount = true, .final = true, .amount_minor = 1250};
-    for (uint8_t i = 0; i < UUID7_BYTES; i++)
-        step.hold_id.bytes[i] = i;
+    for (int i = 0; i < UUID7_BYTES; i++)
+        step.hold_id.bytes[i] = (uint8_t)i;
     return step;
 }
 

@@ -35,10 +35,11 @@ PGresult *rows_wallet(const char *status);
  * transaction, its version counting down from the newest; without any one row */
 enum { ROWS_PAGE_COLUMNS = 9 };
 PGresult *rows_page(int64_t floor, int64_t newest, uint32_t transactions);
-/* What is on record of a step, all of it set; n varies it. RESOLVED and EXCEEDS read parts of it. */
+/* What is on record of a step, all of it set; n varies it. RESOLVED and EXCEEDS read parts of it.
+ * */
 struct payment_step_decision rows_step_decision(int n);
-/* n how txn_id fingerprint kind hold_id code amount balance_after processing_us created_at wallet_id
- * currency mcc authorised captured released expired refunded limit state */
+/* n how txn_id fingerprint kind hold_id code amount balance_after processing_us created_at
+ * wallet_id currency mcc authorised captured released expired refunded limit state */
 enum { ROWS_STEP_COLUMNS = 21, ROWS_BUSY_WALLET = 4242 };
 PGresult *rows_step(void);
 /* With what this `how` promises, and NULL for the rest. "busy" is that of ROWS_BUSY_WALLET. */

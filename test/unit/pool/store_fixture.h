@@ -39,7 +39,8 @@ void store_await_ready(void);
 void store_turn(void);
 void store_turns(unsigned count);
 
-/* Operation i, ready to be submitted: wallet 100 + i, a key and a hold of its own, STORE_BUDGET_MS left. */
+/* Operation i, ready to be submitted: wallet 100 + i, a key and a hold of its own, STORE_BUDGET_MS
+ * left. */
 struct payment_op *store_op(unsigned i, enum payment_op_kind kind);
 void store_submit_ok(unsigned i, enum payment_op_kind kind);
 /* The probe's own connection, and the first of the service's; NULL: there is none. */

@@ -1,6 +1,6 @@
 /*
- * payment_expiry through payment_store: what it asks for, how it goes on behind an answer, a failure
- * and a loss, when it rests, and that it stays within its share.
+ * payment_expiry through payment_store: what it asks for, how it goes on behind an answer, a
+ * failure and a loss, when it rests, and that it stays within its share.
  */
 #include "core/clock.h"
 #include "core/secret.h"

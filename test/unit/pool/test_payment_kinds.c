@@ -533,7 +533,7 @@ static void test_time_is_counted_under_the_kind_that_took_it(void **state)
     (void)state;
     static const char *const NAMES[] = {"eval",      "hold",         "capture", "void",
                                         "increment", "refund",       "find",    "find_key",
-                                        "wallet",    "transactions", "expire", "probe"};
+                                        "wallet",    "transactions", "expire",  "probe"};
     const char *name = NULL;
 
     submit(PAYMENT_OP_FIND);
