@@ -2,10 +2,10 @@
  * payment_hold_wallets (private to pool/): which wallet a hold is of, as far as this process has
  * seen.
  *
- * A step names a hold, and only the database knows every hold's wallet. But most steps follow a hold
- * that was made here a while ago; knowing its wallet, a step waits in that wallet's line and shares
- * its statements, instead of finding out that a statement of our own has the wallet. A table of
- * fixed size in which a later hold takes an earlier one's place: what is not in it is no error.
+ * A step names a hold, and only the database knows every hold's wallet. But most steps follow a
+ * hold that was made here a while ago; knowing its wallet, a step waits in that wallet's line and
+ * shares its statements, instead of finding out that a statement of our own has the wallet. A table
+ * of fixed size in which a later hold takes an earlier one's place: what is not in it is no error.
  */
 #ifndef POOL_PAYMENT_HOLD_WALLETS_PRIVATE_H
 #define POOL_PAYMENT_HOLD_WALLETS_PRIVATE_H

@@ -115,8 +115,8 @@ struct secret_digest payment_call_fingerprint(const struct payment_command *comm
     return payment_fingerprint(command, SPAN("POST " PAYMENT_API_PATH));
 }
 
-/* A record has the merchant's country and the time to live in its fingerprint only: which of the two
- * differs is known where leaving the latter out gives what is recorded. */
+/* A record has the merchant's country and the time to live in its fingerprint only: which of the
+ * two differs is known where leaving the latter out gives what is recorded. */
 static void payment_call_tell_mismatch(const struct payment_call *call,
                                        struct problem_details *details)
 {
