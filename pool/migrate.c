@@ -3,8 +3,8 @@
 #include "core/buf.h"
 #include "core/secret.h"
 #include "embedded_sql.h"
+#include "pool/pg_session_private.h"
 
-#include <libpq-fe.h>
 #include <string.h>
 
 const int32_t MIGRATE_VERSION_LATEST = EMBEDDED_MIGRATION_COUNT;
@@ -18,71 +18,12 @@ enum { MIGRATE_VALUE_TEXT_MAX = 16, MIGRATE_DIGEST_HEX_MAX = 2 * SECRET_DIGEST_B
 #define MIGRATE_WAIT_TURN "SET lock_timeout = '60s'"
 #define MIGRATE_WAIT_TABLE "SET lock_timeout = '10s'"
 
-#define SQLSTATE_LOCK_NOT_AVAILABLE "55P03"
+#define MIGRATE_SETTINGS "-c statement_timeout=0"
 
 struct migrate_session {
-    PGconn *conn;
+    struct pg_session database;
     FILE *out, *err;
 };
-
-/* libpq prints notices ("schema exists, skipping") to stderr unless somebody takes them. */
-static void ignore_notice(void *unused, const PGresult *notice)
-{
-    (void)unused;
-    (void)notice;
-}
-
-static enum err migrate_connect(struct migrate_session *run, const char *database_url)
-{
-    /* Parsed first, because the parser's message may quote the URL and with it the password. */
-    PQconninfoOption *parsed = PQconninfoParse(database_url, NULL);
-    if (parsed == NULL) {
-        fputs("migrate: DATABASE_URL is not a valid connection string\n", run->err);
-        return ERR_INVALID;
-    }
-    PQconninfoFree(parsed);
-
-    const char *const keywords[] = {"dbname",          "connect_timeout", "application_name",
-                                    "client_encoding", "options",         NULL};
-    const char *const values[] = {
-        database_url, "10", "payment-latency-api migrate", "UTF8", "-c statement_timeout=0", NULL};
-    run->conn = PQconnectdbParams(keywords, values, 1);
-    if (run->conn == NULL || PQstatus(run->conn) != CONNECTION_OK) {
-        fprintf(run->err, "migrate: no connection to the database: %s",
-                run->conn == NULL ? "out of memory\n" : PQerrorMessage(run->conn));
-        return ERR_UNAVAILABLE;
-    }
-    PQsetNoticeReceiver(run->conn, ignore_notice, NULL);
-    return ERR_OK;
-}
-
-/* One statement, or a file of them. The result is the caller's to clear; NULL: it failed, the
- * reason is printed. */
-static PGresult *migrate_query(struct migrate_session *run, const char *sql, int count,
-                               const char *const *values)
-{
-    PGresult *result = count == 0
-                           ? PQexec(run->conn, sql)
-                           : PQexecParams(run->conn, sql, count, NULL, values, NULL, NULL, 0);
-    const ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
-        return result;
-    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    if (sqlstate != NULL && strcmp(sqlstate, SQLSTATE_LOCK_NOT_AVAILABLE) == 0)
-        fputs("migrate: another session holds a lock for too long; try again when it is done\n",
-              run->err);
-    else
-        fprintf(run->err, "migrate: %s", PQerrorMessage(run->conn));
-    PQclear(result);
-    return NULL;
-}
-
-static enum err migrate_exec(struct migrate_session *run, const char *sql)
-{
-    PGresult *result = migrate_query(run, sql, 0, NULL);
-    PQclear(result);
-    return result == NULL ? ERR_UNAVAILABLE : ERR_OK;
-}
 
 /* Makes the record of migrations, and waits until no other pod migrates. */
 static enum err migrate_begin(struct migrate_session *run)
@@ -97,7 +38,7 @@ static enum err migrate_begin(struct migrate_session *run)
         "  applied_at timestamptz NOT NULL DEFAULT now())",
     };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
-        const enum err err = migrate_exec(run, steps[i]);
+        const enum err err = pg_session_exec(&run->database, steps[i]);
         if (err != ERR_OK)
             return err;
     }
@@ -119,8 +60,9 @@ static void migrate_digest(const struct embedded_migration *migration,
  * the first on. */
 static enum err migrate_compare(struct migrate_session *run, int *applied)
 {
-    PGresult *rows = migrate_query(
-        run, "SELECT version, name, sha256 FROM pay.schema_migration ORDER BY version", 0, NULL);
+    PGresult *rows = pg_session_query(
+        &run->database, "SELECT version, name, sha256 FROM pay.schema_migration ORDER BY version",
+        0, NULL);
     if (rows == NULL)
         return ERR_UNAVAILABLE;
 
@@ -166,19 +108,19 @@ static enum err migrate_apply(struct migrate_session *run,
     snprintf(version, sizeof version, "%d", migration->version);
     const char *const record[] = {version, migration->name, hex};
 
-    enum err err = migrate_exec(run, "BEGIN");
+    enum err err = pg_session_exec(&run->database, "BEGIN");
     if (err == ERR_OK)
-        err = migrate_exec(run, migration->sql);
+        err = pg_session_exec(&run->database, migration->sql);
     if (err == ERR_OK) {
-        PGresult *result = migrate_query(
-            run,
+        PGresult *result = pg_session_query(
+            &run->database,
             "INSERT INTO pay.schema_migration (version, name, sha256) VALUES ($1::int, $2, $3)", 3,
             record);
         err = result == NULL ? ERR_UNAVAILABLE : ERR_OK;
         PQclear(result);
     }
     if (err == ERR_OK)
-        err = migrate_exec(run, "COMMIT");
+        err = pg_session_exec(&run->database, "COMMIT");
     if (err != ERR_OK) {
         /* The connection is closed next, which rolls back. */
         fprintf(run->err, "migrate: %s was not applied; nothing of it is in the database\n",
@@ -192,7 +134,7 @@ static enum err migrate_apply(struct migrate_session *run,
 /* The residency guard: a database belongs to the region that migrated it first. */
 static enum err migrate_check_region(struct migrate_session *run, const char *region)
 {
-    PGresult *rows = migrate_query(run, "SELECT region FROM pay.region", 0, NULL);
+    PGresult *rows = pg_session_query(&run->database, "SELECT region FROM pay.region", 0, NULL);
     if (rows == NULL)
         return ERR_UNAVAILABLE;
     enum err err = ERR_OK;
@@ -210,8 +152,9 @@ static enum err migrate_check_region(struct migrate_session *run, const char *re
 static enum err migrate_claim_region(struct migrate_session *run, const char *region)
 {
     const char *const values[] = {region};
-    PGresult *result = migrate_query(
-        run, "INSERT INTO pay.region (region) VALUES ($1) ON CONFLICT DO NOTHING", 1, values);
+    PGresult *result = pg_session_query(
+        &run->database, "INSERT INTO pay.region (region) VALUES ($1) ON CONFLICT DO NOTHING", 1,
+        values);
     const enum err err = result == NULL ? ERR_UNAVAILABLE : ERR_OK;
     PQclear(result);
     return err;
@@ -238,11 +181,12 @@ enum err migrate_run(const struct migrate_options *options, FILE *out, FILE *err
 {
     CHECK(options->database_url != NULL);
     CHECK(options->region != NULL && options->region[0] != '\0');
-    struct migrate_session run = {.conn = NULL, .out = out, .err = err_out};
+    struct migrate_session run = {
+        .database = {.who = "migrate", .err = err_out}, .out = out, .err = err_out};
 
-    enum err err = migrate_connect(&run, options->database_url);
+    enum err err = pg_session_open(&run.database, options->database_url, MIGRATE_SETTINGS);
     if (err == ERR_OK)
         err = migrate_all(&run, options->region);
-    PQfinish(run.conn); /* gives the advisory lock back */
+    pg_session_close(&run.database); /* gives the advisory lock back */
     return err;
 }

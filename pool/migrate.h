@@ -2,7 +2,7 @@
  * migrate: applies pool/schema/NNNN_*.sql, embedded in the binary, in order, each in one
  * transaction.
  *
- * A subcommand's work, so it may block (PQexec is allowed here and nowhere else). Takes an advisory
+ * A subcommand's work, so it may block (pg_session). Takes an advisory
  * lock, so two pods cannot migrate at once; records name and SHA-256 of each file in
  * pay.schema_migration; refuses a file that changed after it was applied, and a database that is
  * ahead of this binary.

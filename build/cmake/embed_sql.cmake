@@ -1,17 +1,19 @@
-# Turns pool/sql/*.sql (statements) and pool/schema/*.sql (migrations) into C arrays, and writes every statement
-# as it is sent, whole and without comments, to sql/<name>.sql in the build directory: for EXPLAIN and for tests.
+# Turns pool/sql/*.sql (statements of the service), pool/sql/ops/*.sql (of the commands audit and purge) and
+# pool/schema/*.sql (migrations) into C arrays, and writes every statement as it is sent, whole and without comments,
+# to sql/<name>.sql in the build directory: for EXPLAIN and for tests.
 #
 # {{name}} in a statement is replaced by the text of pool/sql/name.inc.sql, an expression or a list of joins: the
 # decision is written once (decision.inc.sql) and shared by every statement that decides.
 #
 # Sets EMBEDDED_SQL_SOURCE and EMBEDDED_SQL_INCLUDE; the header is "embedded_sql.h":
 #   extern const char SQL_EVAL_BATCH[];              pool/sql/eval_batch.sql
+#   extern const char SQL_OPS_PURGE_BATCH[];         pool/sql/ops/purge_batch.sql
 #   struct embedded_migration { int version; const char *name; const char *sql; };
 #   extern const struct embedded_migration EMBEDDED_MIGRATIONS[]; extern const unsigned EMBEDDED_MIGRATION_COUNT;
 set(EMBEDDED_SQL_INCLUDE "${CMAKE_BINARY_DIR}/generated")
 set(EMBEDDED_SQL_SOURCE "${EMBEDDED_SQL_INCLUDE}/embedded_sql.c")
 
-file(GLOB sql_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/pool/sql/*.sql")
+file(GLOB sql_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/pool/sql/*.sql" "${CMAKE_SOURCE_DIR}/pool/sql/ops/*.sql")
 file(GLOB schema_files CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/pool/schema/*.sql")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${sql_files} ${schema_files})
 
@@ -29,7 +31,7 @@ set(source "#include \"embedded_sql.h\"\n")
 function(assemble_statement text result)
   foreach(depth RANGE 1 3) # an included part may include another
     string(REGEX REPLACE "--[^\n]*" "" text "${text}")
-    string(REGEX MATCHALL "{{[a-z_]+}}" marks "${text}")
+    string(REGEX MATCHALL "{{[a-z_/]+}}" marks "${text}")
     list(REMOVE_DUPLICATES marks)
     foreach(mark IN LISTS marks)
       string(REGEX REPLACE "[{}]" "" part "${mark}")
@@ -48,6 +50,7 @@ macro(embed_statement name text)
   assemble_statement("${text}" statement)
   file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/sql/${name}.sql" CONTENT "${statement}" @ONLY)
   string(TOUPPER "SQL_${name}" symbol)
+  string(REPLACE "/" "_" symbol "${symbol}")
   c_bytes("${statement}" bytes)
   string(APPEND header "extern const char ${symbol}[];\n")
   string(APPEND source "const char ${symbol}[] = ${bytes};\n")
@@ -55,7 +58,7 @@ endmacro()
 
 file(REMOVE_RECURSE "${CMAKE_BINARY_DIR}/sql")
 foreach(path IN LISTS sql_files)
-  get_filename_component(name "${path}" NAME)
+  file(RELATIVE_PATH name "${CMAKE_SOURCE_DIR}/pool/sql" "${path}")
   if(name MATCHES "\\.inc\\.sql$")
     continue()
   endif()
