@@ -81,6 +81,13 @@ const struct setting CONFIG_SETTINGS[] = {
     NUMBER("DB_PROBE_INTERVAL_MS", db_probe_interval_ms, "1000", 50, 60000, "ms",
            "pause between two health probes"),
 
+    NUMBER("IDEMPOTENCY_RETENTION_DAYS", idempotency_retention_days, "90", 30, 36500, "days",
+           "after which `purge` forgets an Idempotency-Key"),
+    NUMBER("PURGE_BATCH_ROWS", purge_batch_rows, "500", 1, 100000, "records",
+           "that `purge` takes in one transaction"),
+    NUMBER("AUDIT_BATCH_ROWS", audit_batch_rows, "2000", 1, 100000, "rows",
+           "of a kind that `audit` reads in one statement"),
+
     NUMBER("HTTP_CONN_MAX", http_conn_max, "8192", 1, 1000000, "connections", "open connections"),
     NUMBER("HTTP_ACTIVE_MAX", http_active_max, "2048", 1, 65536, "requests",
            "requests being read, handled or answered"),

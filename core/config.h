@@ -58,6 +58,9 @@ struct config {
     uint32_t expiry_share_percent, expiry_interval_ms; /* share 0: no hold is released here */
     uint32_t db_connect_timeout_ms, db_backoff_max_ms, db_lifetime_s, db_probe_interval_ms;
 
+    /* the commands audit and purge */
+    uint32_t idempotency_retention_days, audit_batch_rows, purge_batch_rows;
+
     /* HTTP limits */
     uint32_t http_conn_max, http_active_max;
     uint32_t http_header_bytes_max, http_header_count_max, http_uri_bytes_max, http_body_bytes_max;

@@ -52,6 +52,8 @@ static void probe_take(struct payment_probe *probe)
     probe->health.isolation_ok = strcmp(probe->row.isolation, "read committed") == 0;
     probe->health.has_reference = probe->row.has_reference;
     probe->health.reference = probe->row.reference;
+    probe->health.whole_audit = probe->row.whole_audit;
+    probe->health.recent_audit = probe->row.recent_audit;
     secret_mac_key_set(&probe->hash_key, probe->row.idempotency_key);
     secret_wipe(probe->row.idempotency_key, sizeof(probe->row.idempotency_key));
     probe->has_hash_key = true;

@@ -312,6 +312,19 @@ static bool decode_idempotency_key(const struct pg_rows *rows, struct payment_pr
     return true;
 }
 
+/* Time and breaches; NULL and whatever else is no count: there was no such audit. */
+static void decode_audit(const struct pg_rows *rows, uint32_t column, struct audit_result *audit)
+{
+    int64_t finished_s, breaches;
+
+    *audit = (struct audit_result){0};
+    if (!pg_row_int8(rows, 0, column, &finished_s) || finished_s <= 0 ||
+        !pg_row_int8(rows, 0, column + 1, &breaches) || breaches < 0)
+        return;
+    audit->finished_s = (uint64_t)finished_s;
+    audit->breaches = (uint64_t)breaches;
+}
+
 bool payment_sql_decode_probe(const struct pg_rows *rows, struct payment_probe_row *row)
 {
     *row = (struct payment_probe_row){0};
@@ -321,5 +334,7 @@ bool payment_sql_decode_probe(const struct pg_rows *rows, struct payment_probe_r
         !decode_idempotency_key(rows, row))
         return false;
     row->has_reference = decode_reference(rows, &row->reference);
+    decode_audit(rows, 9, &row->whole_audit);
+    decode_audit(rows, 11, &row->recent_audit);
     return true;
 }

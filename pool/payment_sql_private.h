@@ -12,6 +12,7 @@
 #include "core/payment.h"
 #include "core/secret.h"
 #include "core/uuid7.h"
+#include "pool/audit.h"
 #include "pool/pg_array_private.h"
 #include "pool/pg_query.h"
 
@@ -100,6 +101,7 @@ struct payment_probe_row {
     uint8_t idempotency_key[SECRET_MAC_KEY_BYTES];
     bool has_reference;
     struct payment_command reference;
+    struct audit_result whole_audit, recent_audit;
 };
 MUST_USE bool payment_sql_decode_probe(const struct pg_rows *rows, struct payment_probe_row *row);
 

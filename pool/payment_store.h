@@ -11,6 +11,7 @@
 
 #include "core/config.h"
 #include "core/payment.h"
+#include "pool/audit.h"
 #include "pool/payment_expiry.h"
 #include "pool/payment_read.h"
 #include "pool/pg_lane.h"
@@ -83,6 +84,9 @@ struct payment_store_health {
     uint64_t latency_us; /* last probe, send to answer */
     bool has_reference;
     struct payment_command reference; /* the region's reference wallet and purchase */
+    struct audit_result whole_audit;  /* the last one of the whole ledger */
+    struct audit_result
+        recent_audit; /* those of newer rows after that: the last's time, the worst */
 };
 
 /* database: what the pool was made with, for the probe's own connection. */

@@ -1,16 +1,18 @@
 /*
  * main: the subcommands. `serve` is service.c.
  *
- * Exit codes: 0 done or drained in order, 1 failed, 64 wrong usage, 78 wrong configuration
- * (sysexits).
+ * Exit codes: 0 done or drained in order, 1 failed or, of an audit, a broken ledger, 64 wrong usage,
+ * 69 an audit could not look, 78 wrong configuration (sysexits).
  */
 #include "core/config.h"
 #include "core/process.h"
 #include "core/secret.h"
 #include "http/main/healthcheck.h"
 #include "http/main/service.h"
+#include "pool/audit.h"
 #include "pool/migrate.h"
 #include "pool/pg_pool.h"
+#include "pool/purge.h"
 #include "revision.h"
 
 #include <stdio.h>
@@ -21,6 +23,7 @@ enum {
     EXIT_OK = 0,
     EXIT_FAILED = 1,
     EXIT_USAGE = 64,
+    EXIT_UNAVAILABLE = 69,
     EXIT_CONFIG = 78,
     MAIN_MESSAGE_BYTES = 8192,
     MAIN_PORT_DEFAULT = 8080,
@@ -77,6 +80,41 @@ static int main_migrate(struct config *config, struct buf *warnings)
     return migrate_run(&options, stdout, stderr) == ERR_OK ? EXIT_OK : EXIT_FAILED;
 }
 
+/* A ledger that nobody could look at is not a broken one. */
+static int main_audit(struct config *config, const char *since)
+{
+    char storage[MAIN_MESSAGE_BYTES];
+    struct buf warnings;
+    bool broken = false;
+
+    buf_init(&warnings, storage, sizeof(storage));
+    if (!main_load(config, CONFIG_MIGRATE, &warnings))
+        return EXIT_CONFIG;
+    main_complain(buf_span(&warnings));
+    const struct audit_options options = {.database_url = config->database_url,
+                                          .region = config->region,
+                                          .since = since,
+                                          .batch_rows = config->audit_batch_rows};
+    const enum err err = audit_run(&options, stdout, stderr, &broken);
+    if (broken)
+        return EXIT_FAILED;
+    if (err == ERR_INVALID)
+        return EXIT_USAGE;
+    return err == ERR_OK ? EXIT_OK : EXIT_UNAVAILABLE;
+}
+
+static int main_purge(struct config *config, struct buf *warnings)
+{
+    if (!main_load(config, CONFIG_MIGRATE, warnings))
+        return EXIT_CONFIG;
+    main_complain(buf_span(warnings));
+    const struct purge_options options = {.database_url = config->database_url,
+                                          .region = config->region,
+                                          .retention_days = config->idempotency_retention_days,
+                                          .batch_rows = config->purge_batch_rows};
+    return purge_run(&options, stdout, stderr) == ERR_OK ? EXIT_OK : EXIT_FAILED;
+}
+
 static int main_check(struct config *config, struct buf *warnings)
 {
     if (!main_load(config, CONFIG_SERVE, warnings))
@@ -115,10 +153,15 @@ static int main_version(void)
 
 static void main_usage(FILE *out)
 {
-    fputs("usage: payment-latency-api [serve|migrate|check|healthcheck|version|--help]\n\n"
+    fputs("usage: payment-latency-api "
+          "[serve|migrate|audit|purge|check|healthcheck|version|--help]\n\n"
           "  serve        answer payments (default); SIGTERM drains, SIGHUP reads secret files "
           "again\n"
           "  migrate      bring the database's schema up to this version, then exit\n"
+          "  audit        look whether the ledger is whole; exit 1 if not. --since last, 26h or a "
+          "time: "
+          "only\n               what is newer\n"
+          "  purge        forget idempotency keys older than IDEMPOTENCY_RETENTION_DAYS\n"
           "  check        print the effective settings, secrets masked; exit 78 if one is wrong\n"
           "  healthcheck  exit 0 if the service on this host's OPS_PORT is alive\n"
           "  version      print what this binary is\n\n"
@@ -135,6 +178,10 @@ static int main_run(const char *command, struct config *config)
         return main_serve(config, &warnings);
     if (strcmp(command, "migrate") == 0)
         return main_migrate(config, &warnings);
+    if (strcmp(command, "audit") == 0)
+        return main_audit(config, NULL);
+    if (strcmp(command, "purge") == 0)
+        return main_purge(config, &warnings);
     if (strcmp(command, "check") == 0)
         return main_check(config, &warnings);
     if (strcmp(command, "healthcheck") == 0)
@@ -154,7 +201,9 @@ static int main_run(const char *command, struct config *config)
 int main(int argument_count, char **arguments)
 {
     process_harden();
-    if (argument_count > 2) {
+    const bool has_since = argument_count == 4 && strcmp(arguments[1], "audit") == 0 &&
+                           strcmp(arguments[2], "--since") == 0;
+    if (argument_count > 2 && !has_since) {
         main_usage(stderr);
         return EXIT_USAGE;
     }
@@ -164,7 +213,8 @@ int main(int argument_count, char **arguments)
     }
     struct config config = {0};
     secret_protect(&config, sizeof(config));
-    const int status = main_run(argument_count == 2 ? arguments[1] : "serve", &config);
+    const int status = has_since ? main_audit(&config, arguments[3])
+                                 : main_run(argument_count == 2 ? arguments[1] : "serve", &config);
     config_wipe(&config);
     return status;
 }

@@ -19,6 +19,8 @@ from harness.machine import OUT, ROOT
 LAUNCHER = ROOT / "build" / "lib" / "pg.sh"
 APP_ROLE = "pay_app"
 APP_PASSWORD = "pw" + secrets.token_hex(12)
+OPS_ROLE = "pay_ops"
+OPS_PASSWORD = "pw" + secrets.token_hex(12)
 SETTINGS = {
     "max_connections": "120",
     "shared_buffers": "64MB",
@@ -38,12 +40,14 @@ class Cluster:
         self.home.chmod(0o755)  # the server's user, which is not root, must get through
         self.data = self.home / "pgdata"
         self.port = None
-        self.passwords = {APP_ROLE: APP_PASSWORD}
+        self.passwords = {APP_ROLE: APP_PASSWORD, OPS_ROLE: OPS_PASSWORD}
 
     def create(self):
         self.start()
         with self.connect("postgres") as admin:
-            admin.execute(f"CREATE ROLE {APP_ROLE} LOGIN PASSWORD '{APP_PASSWORD}'")
+            for role, password in self.passwords.items():
+                if role != "postgres":
+                    admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
             # Here and not in SETTINGS, which nothing can change while the server runs.
             admin.execute("ALTER SYSTEM SET fsync = off")
             admin.execute("SELECT pg_reload_conf()")

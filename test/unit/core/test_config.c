@@ -403,7 +403,7 @@ static void test_operations_have_a_port_of_their_own_unless_it_is_the_same(void 
 static void test_names_are_unique(void **state)
 {
     (void)state;
-    assert_int_equal(setting_count(), 46);
+    assert_int_equal(setting_count(), 49);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t k = i + 1; k < setting_count(); k++)
             assert_string_not_equal(CONFIG_SETTINGS[i].name, CONFIG_SETTINGS[k].name);

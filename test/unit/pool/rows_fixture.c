@@ -327,7 +327,7 @@ PGresult *rows_page(int64_t floor, int64_t newest, uint32_t transactions)
 
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation)
 {
-    PGresult *rows = fake_pq_rows(9);
+    PGresult *rows = fake_pq_rows(13);
     next_column = 0;
     add_text(rows, region);
     add_number(rows, 77, 8);
@@ -338,6 +338,10 @@ PGresult *rows_probe(const char *region, int32_t schema_version, const char *iso
     add_number(rows, (uint32_t)schema_version, 4);
     add_text(rows, isolation);
     add(rows, ROWS_IDEMPOTENCY_KEY, SECRET_MAC_KEY_BYTES);
+    for (uint64_t audit = 0; audit < 2; audit++) {
+        add_number(rows, ROWS_AUDIT_FINISHED_S + audit, 8);
+        add_number(rows, ROWS_AUDIT_BREACHES + audit, 8);
+    }
     return rows;
 }
 

@@ -49,6 +49,7 @@ void rows_add_step(PGresult *rows, int n, const char *how,
 void rows_add_step_of_hold(PGresult *rows, int n, const struct secret_digest *fingerprint);
 /* region wallet amount currency mcc country schema_version isolation ROWS_IDEMPOTENCY_KEY */
 extern const uint8_t ROWS_IDEMPOTENCY_KEY[SECRET_MAC_KEY_BYTES];
+enum { ROWS_AUDIT_FINISHED_S = 1764000000, ROWS_AUDIT_BREACHES = 3 }; /* the second: one more */
 PGresult *rows_probe(const char *region, int32_t schema_version, const char *isolation);
 
 /* The result as pool/ sees it. */

@@ -380,6 +380,23 @@ static void test_probe_row(void **state)
     assert_int_equal(row.reference.mcc, 5411);
     assert_int_equal(row.reference.effect, PAYMENT_EVALUATE);
     assert_memory_equal(row.idempotency_key, ROWS_IDEMPOTENCY_KEY, SECRET_MAC_KEY_BYTES);
+    assert_int_equal(row.whole_audit.finished_s, ROWS_AUDIT_FINISHED_S);
+    assert_int_equal(row.whole_audit.breaches, ROWS_AUDIT_BREACHES);
+    assert_int_equal(row.recent_audit.finished_s, ROWS_AUDIT_FINISHED_S + 1);
+    assert_int_equal(row.recent_audit.breaches, ROWS_AUDIT_BREACHES + 1);
+}
+
+static void test_probe_row_without_an_audit(void **state)
+{
+    (void)state;
+    struct payment_probe_row row;
+    for (int column = 9; column < 13; column++) {
+        rows_damage(column, ROWS_NULL);
+        put(rows_probe("eu-1", 7, "read committed"));
+        assert_true(payment_sql_decode_probe(rows_of(result), &row));
+        assert_int_equal(row.whole_audit.finished_s == 0, column <= 10);
+        assert_int_equal(row.recent_audit.finished_s == 0, column > 10);
+    }
 }
 
 static void test_probe_row_with_one_missing_column(void **state)
@@ -443,6 +460,7 @@ int main(void)
         SQL_TEST(test_hold_with_one_broken_column_is_not_decoded),
         SQL_TEST(test_numbers_out_of_range_are_not_decoded),
         SQL_TEST(test_probe_row),
+        SQL_TEST(test_probe_row_without_an_audit),
         SQL_TEST(test_probe_row_with_one_missing_column),
         SQL_TEST(test_probe_row_with_a_hash_key_of_another_size),
         SQL_TEST(test_probe_text_that_is_too_long),
