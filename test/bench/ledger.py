@@ -37,14 +37,15 @@ class Steps:
     def __init__(self, bench):
         self.bench = bench
         self.turns = Turns(bench, "ledger")
-        self.service = None
+        self.maker = None
 
     def run(self):
         bench, add = self.bench, self.turns.add
-        self.service = bench.servers.service("service", bench.url)
+        self.maker = bench.servers.service("maker", bench.url)
+        service = bench.servers.service("service", bench.url)
         alone = bench.servers.service("alone", bench.url, {"LANE_BATCH_MAX": "1", **PATIENT})
         for name in STEPS:
-            add(name, self.steps(self.service, name, MADE_PER_S))
+            add(name, self.steps(service, name, MADE_PER_S))
             add(f"{name} alone", self.steps(alone, name, MADE_PER_S_ALONE))
         self.turns.run(bench.rounds, bench.seconds)
         bench.servers.stop_all()
@@ -64,8 +65,9 @@ class Steps:
         return kinds
 
     def made(self, count):
-        """Transaction ids of so many new holds, fewer where some were refused."""
-        kind = holds(self.service, uniform(count), name="made")
+        """Transaction ids of so many new holds, fewer where some were refused. Neither of those that are compared has
+        seen them made, so neither knows their wallets."""
+        kind = holds(self.maker, uniform(count), name="made")
         kind.once = True
         return self.bench.clients.transactions(kind, MAKING_MAX * self.bench.seconds)
 
