@@ -108,6 +108,11 @@ void pg_handshake_step(struct pg_connection *conn)
     }
 }
 
+static bool send_command(struct pg_connection *conn, const char *sql)
+{
+    return PQsendQueryParams(conn->handle, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
+}
+
 bool pg_handshake_prepare(struct pg_connection *conn, bool again)
 {
     struct pg_pool *pool = conn->pool;
@@ -116,8 +121,10 @@ bool pg_handshake_prepare(struct pg_connection *conn, bool again)
     conn->sqlstate[0] = '\0';
     if (PQenterPipelineMode(conn->handle) != 1)
         return false;
-    if (again &&
-        PQsendQueryParams(conn->handle, "DEALLOCATE ALL", 0, NULL, NULL, NULL, NULL, 0) != 1)
+    /* The server counts the whole flight as one statement, and a busy one takes longer to read all of
+     * them than any may run. Our own deadline bounds the way up. */
+    if (!send_command(conn, "SET statement_timeout = 0") ||
+        (again && !send_command(conn, "DEALLOCATE ALL")))
         return false;
     for (uint8_t i = 0; i < pool->statement_count; i++) {
         const struct pg_statement *statement = &pool->statements[i];
@@ -125,7 +132,8 @@ bool pg_handshake_prepare(struct pg_connection *conn, bool again)
                           statement->param_types) != 1)
             return false;
     }
-    if (PQpipelineSync(conn->handle) != 1 || !pg_conn_flush(conn))
+    if (!send_command(conn, "RESET statement_timeout") || PQpipelineSync(conn->handle) != 1 ||
+        !pg_conn_flush(conn))
         return false;
     pg_conn_set_state(conn, PG_CONN_PREPARING);
     if (again)

@@ -106,7 +106,7 @@ const char *fake_pq_option(const PGconn *conn, const char *keyword);
 bool fake_pq_is_asked(const PGconn *conn);
 const struct fake_pq_sent *fake_pq_sent(const PGconn *conn);
 unsigned fake_pq_query_count(const PGconn *conn);      /* PQsendQueryPrepared that were taken */
-unsigned fake_pq_deallocate_count(const PGconn *conn); /* PQsendQueryParams that were taken */
+unsigned fake_pq_deallocate_count(const PGconn *conn); /* DEALLOCATE ALL that were taken */
 unsigned fake_pq_prepare_count(const PGconn *conn);    /* PQsendPrepare that were taken */
 void fake_pq_set_transaction(PGconn *conn, PGTransactionStatusType status);
 void fake_pq_hold_prepared(PGconn *conn); /* its next flights are the test's to answer */

@@ -231,11 +231,13 @@ int PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *types
 {
     (void)types, (void)values, (void)lengths, (void)formats, (void)result_format;
     assert_int_equal(count, 0);
-    assert_string_equal(sql, "DEALLOCATE ALL");
+    const bool deallocates = strcmp(sql, "DEALLOCATE ALL") == 0;
+    assert_true(deallocates || strcmp(sql, "SET statement_timeout = 0") == 0 ||
+                strcmp(sql, "RESET statement_timeout") == 0);
     if (fake_pq_fails(FAKE_PQ_SEND_PARAMS, conn) || !may_send(conn))
         return 0;
     conn->busy = true;
-    conn->deallocates++;
+    conn->deallocates += deallocates;
     conn->prepares_in_flight++;
     return 1;
 }

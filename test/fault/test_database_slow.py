@@ -142,3 +142,10 @@ def test_queue_of_a_slow_wallet_is_refused_beyond_its_limit(start_victim, databa
     assert {problem(answer) for answer in refused} == {"overloaded"}
     assert {answer.header("Retry-After") for answer in refused} == {"1"}
     assert book.holds(wallet) == len(created)
+
+
+def test_reading_all_statements_may_take_longer_than_one_may_run(start_service):
+    """A busy server takes its time; every new connection would be given up otherwise."""
+    service = start_service({"STATEMENT_TIMEOUT_MS": "4", "LOCK_TIMEOUT_MS": "3"})
+
+    assert service.events("pg_conn_down", reason="prepare") == []
