@@ -69,7 +69,7 @@ const struct setting CONFIG_SETTINGS[] = {
     NUMBER("LOCK_TIMEOUT_MS", lock_timeout_ms, "40", 1, 60000, "ms",
            "how long a request waits for a wallet or key that is held elsewhere"),
     NUMBER("EXPIRY_SHARE_MAX", expiry_share_percent, "10", 0, 100, "%",
-           "of the connections' time, what releasing expired holds takes; 0: not done here"),
+           "of the connections' time, the most for releasing expired holds; 0: not done here"),
     NUMBER("EXPIRY_INTERVAL_MS", expiry_interval_ms, "1000", 10, 3600000, "ms",
            "pause between two sweeps over the expired holds; longer while all are locked"),
     NUMBER("DB_CONNECT_TIMEOUT_MS", db_connect_timeout_ms, "2000", 100, 60000, "ms",

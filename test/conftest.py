@@ -70,8 +70,7 @@ def book(all_wallets):
 
 @pytest.fixture(scope="session")
 def patient_service(database):
-    # Tests put holds back in time; one that wants them released starts a service for it.
-    own = Service(database.url(), {**PATIENT, "EXPIRY_SHARE_MAX": "0"})
+    own = Service(database.url(), PATIENT)
     try:
         yield own.start()
     finally:

@@ -82,6 +82,8 @@ class Service:
             "OPS_PORT": self.ops_port,
             "DRAIN_DELAY_MS": "0",
             "AUTH_FAILURES_PER_S": "0",  # all tests come from one address
+            # Tests put holds back in time and lock tables: who wants holds released says when.
+            "EXPIRY_INTERVAL_MS": "3600000",
             **(settings or {}),
         }
         self.lines = []
