@@ -17,6 +17,8 @@ from harness.postgres import Database
 from harness.service import PATIENT, SIMULATE, migrate
 
 EAGER = {**PATIENT, "EXPIRY_INTERVAL_MS": "20"}
+GENTLE = {**EAGER, "EXPIRY_SHARE_MAX": "3"}
+"""A sweep that lasts long enough to be met under way."""
 NEVER = {**PATIENT, "EXPIRY_SHARE_MAX": "0"}
 KILLS_SEED = 11
 MANY = 2_000
@@ -182,7 +184,7 @@ def test_hold_whose_statement_fails_stops_nobody_else(database, book, start_serv
 
 def test_killed_process_leaves_nothing_half_done(database, backlog, start_service):
     _, holds = backlog
-    first = start_service(EAGER)
+    first = start_service(GENTLE)
     wait_until_begun(database, holds)
     first.kill()
 
@@ -193,7 +195,7 @@ def test_killed_process_leaves_nothing_half_done(database, backlog, start_servic
 
 def test_lost_backends_lose_no_release_and_double_none(database, backlog, start_service):
     _, holds = backlog
-    service = start_service({**EAGER, **NO_PROBES})
+    service = start_service({**GENTLE, **NO_PROBES})
     draw = random.Random(KILLS_SEED)
     wait_until_begun(database, holds)
 
@@ -210,7 +212,7 @@ def test_lost_backends_lose_no_release_and_double_none(database, backlog, start_
 
 def test_drain_ends_the_sweep(database, backlog, start_service):
     _, holds = backlog
-    service = start_service({**EAGER, "DRAIN_DELAY_MS": "300"})
+    service = start_service({**GENTLE, "DRAIN_DELAY_MS": "300"})
     wait_until_begun(database, holds)
 
     service.signal(signal.SIGTERM)
