@@ -14,6 +14,7 @@ from harness.machine import BINARY, BUILD, in_threads, wait_until
 from harness.payments import SEED, Book, new_key, payload, post, post_headers
 from harness.postgres import OPS_ROLE, Database
 from harness.service import API_KEY, PATIENT, SIMULATE, Service, migrate
+from harness.statements import Hold, Session, Step
 
 CONFIG_ERROR, USAGE = 78, 64
 numbers = itertools.count(1)
@@ -500,3 +501,27 @@ def test_the_last_runs_are_on_the_metrics_page(copy, start_service):
     assert told("ledger_audit_breaches", "whole") == 0
     finished = copy.value("SELECT extract(epoch FROM max(finished_at))::int8 FROM pay.audit_run")
     assert told("ledger_audit_timestamp_seconds", "whole") == finished
+
+
+def test_what_was_given_back_counts_in_its_order(copy):
+    """Of yesterday's hold: a void that gives the day nothing, and an increment that counts whole."""
+    own = Session(copy)
+    try:
+        (held,) = own.hold("hold_batch", [Hold(9, 1_000)])
+        copy.run(
+            "UPDATE pay.transfer SET created_at = created_at - interval '1 day' WHERE txn_id = %s",
+            held.txn,
+        )
+        copy.run(
+            "UPDATE pay.wallet SET day_spent = 0, day_count = 0, month_spent ="
+            " CASE WHEN extract(day FROM day) = 1 THEN 0 ELSE 1000 END WHERE wallet_id = 9"
+        )
+        steps = [Step("V", held.txn, 50), Step("I", held.txn, 30), Step("V", held.txn, 10)]
+        assert [answer.how for answer in own.steps(steps)] == ["new"] * 3
+    finally:
+        own.connection.close()
+
+    assert copy.value("SELECT day_spent FROM pay.wallet WHERE wallet_id = 9") == 30
+    assert audit(copy).returncode == WHOLE
+    with copy.connect() as connection:
+        assert violations(connection) == {}

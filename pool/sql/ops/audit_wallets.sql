@@ -10,6 +10,7 @@ WITH batch AS MATERIALIZED (
 ), entry AS (
   -- The ledger rows that the counters may speak of: from two days before their month on, for clocks are not all alike.
   SELECT b.wallet_id, b.day AS today, date_trunc('month', b.day)::date AS month, r.hold, r.kind, r.amount, r.day,
+         r.wallet_version,
          r.day < max(r.day) OVER (PARTITION BY b.wallet_id ORDER BY r.wallet_version) AS back
     FROM batch b
    CROSS JOIN LATERAL (
@@ -23,22 +24,30 @@ WITH batch AS MATERIALIZED (
              AND t.created_at < (date_trunc('month', b.day) - interval '2 days') AT TIME ZONE b.tz
            ORDER BY t.wallet_version DESC LIMIT 1), 0)) r
    WHERE b.version > 1 AND isfinite(b.day)
+), told AS (
+  -- What each row changed the counters by. A release gives back what of its hold still counts at that place, so the order
+  -- matters: what was given back of an earlier day's amount is not owed by a later increment. Rows behind the counters'
+  -- day are voids of the version before, which left the day as it was.
+  SELECT e.*, e.taken - (least(e.day_given, e.day_taken) - least(e.day_given - e.given, e.day_taken)) AS by_day,
+         e.taken - (least(e.month_given, e.month_taken) - least(e.month_given - e.given, e.month_taken)) AS by_month
+    FROM (SELECT e.*, sum(e.taken) OVER same_day AS day_taken, sum(e.given) OVER same_day AS day_given,
+                 sum(e.taken) OVER same_month AS month_taken, sum(e.given) OVER same_month AS month_given
+            FROM (SELECT e.*, CASE WHEN e.kind IN ('H', 'I', 'O') THEN e.amount ELSE 0 END AS taken,
+                         CASE WHEN e.kind IN ('V', 'X') THEN e.amount ELSE 0 END AS given FROM entry e) e
+          WINDOW same_day AS (PARTITION BY e.wallet_id, e.hold, e.day >= e.today ORDER BY e.wallet_version),
+                 same_month AS (PARTITION BY e.wallet_id, e.hold, e.day >= e.month ORDER BY e.wallet_version)) e
 ), hold AS (
   SELECT e.wallet_id, bool_or(e.back) AS back, max(e.day) AS newest,
-         coalesce(sum(e.amount) FILTER (WHERE e.kind IN ('H', 'I', 'O') AND e.day = e.today), 0) AS day_taken,
-         coalesce(sum(e.amount) FILTER (WHERE e.kind IN ('V', 'X') AND e.day >= e.today), 0) AS day_given,
-         coalesce(sum(e.amount) FILTER (WHERE e.kind IN ('H', 'I', 'O') AND e.day >= e.month), 0) AS month_taken,
-         coalesce(sum(e.amount) FILTER (WHERE e.kind IN ('V', 'X') AND e.day >= e.month), 0) AS month_given,
+         coalesce(sum(e.by_day) FILTER (WHERE e.day >= e.today), 0) AS day_spent,
+         coalesce(sum(e.by_month) FILTER (WHERE e.day >= e.month), 0) AS month_spent,
          count(*) FILTER (WHERE e.kind IN ('H', 'I') AND e.day = e.today)
            -- A hold of the day that was given back whole does not count any more.
            - (bool_or(e.kind = 'H' AND e.day = e.today) AND NOT bool_or(e.kind = 'C')
-              AND sum(CASE WHEN e.kind IN ('H', 'I', 'O') THEN e.amount WHEN e.kind IN ('V', 'X') THEN -e.amount
-                           ELSE 0 END) = 0)::int AS counted
-    FROM entry e GROUP BY e.wallet_id, e.hold
+              AND sum(e.taken - e.given) = 0)::int AS counted
+    FROM told e GROUP BY e.wallet_id, e.hold
 ), counter AS (
-  SELECT h.wallet_id, bool_or(h.back) AS back, max(h.newest) AS newest,
-         sum(greatest(0, h.day_taken - h.day_given)) AS day_spent, sum(h.counted) AS day_count,
-         sum(greatest(0, h.month_taken - h.month_given)) AS month_spent
+  SELECT h.wallet_id, bool_or(h.back) AS back, max(h.newest) AS newest, sum(h.day_spent) AS day_spent,
+         sum(h.counted) AS day_count, sum(h.month_spent) AS month_spent
     FROM hold h GROUP BY h.wallet_id
 ), offender (invariant, who) AS (
   SELECT 1, 'wal_' || b.wallet_id FROM batch b WHERE b.version <> b.newest OR b.balance <> b.came_to
