@@ -242,6 +242,7 @@ def test_regions_that_are_not_chosen_are_not_counted(tmp_path):
         "payment_steps_total",
         "expiry_released_total",
         "expiry_overdue_seconds",
+        "ledger_audit_breaches",
         "http_connection_states",
         "loop_lag_seconds",
         "process_resident_memory_bytes",
