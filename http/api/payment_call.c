@@ -223,12 +223,16 @@ const struct payment_form PAYMENT_FORMS[PAYMENT_FORM_COUNT] = {
                               .answer = payment_step_call_answer},
     [PAYMENT_FORM_VOID] = {.op = PAYMENT_OP_VOID,
                            .writes = true,
-                           .late = "the time was over before the void; nothing was moved; repeat "
-                                   "it",
-                           .unknown = "the void was sent and may have been applied; repeat it, "
-                                      "with its Idempotency-Key if it had one: what is given "
-                                      "back is given back once",
+                           .late = STEP_LATE("void"),
+                           .unknown = STEP_UNKNOWN("void"),
                            .answer = payment_step_call_answer},
+    [PAYMENT_FORM_VOID_KEYLESS] = {.op = PAYMENT_OP_VOID,
+                                   .writes = true,
+                                   .late = "the time was over before the void; nothing was moved; "
+                                           "repeat it",
+                                   .unknown = "the void was sent and may have been applied; repeat "
+                                              "it: a hold is voided at most once",
+                                   .answer = payment_step_call_answer},
     [PAYMENT_FORM_INCREMENT] = {.op = PAYMENT_OP_INCREMENT,
                                 .writes = true,
                                 .late = STEP_LATE("increment"),

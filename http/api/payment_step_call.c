@@ -12,7 +12,7 @@
 
 /* What tells the kinds apart here. */
 static const struct {
-    enum payment_form_index form;
+    enum payment_form_index form;   /* with a key */
     uint16_t status;                /* of its answer; 201 has a Location */
     const char *audit_hold;         /* the audit line's field with the hold's id */
     const char *resolved, *exceeds; /* details where it is refused */
@@ -71,7 +71,7 @@ static void payment_step_call_ask(struct payment_api *api, struct http_exchange 
     op->txn_id = uuid7_next(&api->ids);
     op->spare_id = uuid7_next(&api->ids);
     op->fingerprint = payment_step_fingerprint(&op->step);
-    payment_api_submit(call, STEPS[kind].form);
+    payment_api_submit(call, op->has_key ? STEPS[kind].form : PAYMENT_FORM_VOID_KEYLESS);
 }
 
 void payment_step_call_on_capture(void *app, struct http_exchange *exchange)

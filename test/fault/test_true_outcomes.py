@@ -10,6 +10,7 @@ from harness.faults import LOCK_WALLET, post_until_created
 from harness.machine import seconds, wait_until
 from harness.payments import hold, hold_bytes, new_key, payload, post, problem, void
 from harness.service import PATIENT, SIMULATE
+from harness.steps import STEPS, capture, held, rows, step
 
 WAITING = "wait_event = 'SyncRep'"
 
@@ -114,6 +115,29 @@ def test_void_with_a_stuck_commit_is_unknown_and_recorded(start_victim, book, st
     assert told(answer) == (504, "outcome-unknown", "unknown"), answer
     assert "Idempotency-Key" not in answer.json()["detail"]
     assert (found["voided"], book.balance(wallet)) == (True, 1000)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_step_with_a_stuck_commit_is_unknown_and_replayed(
+    start_victim, book, stuck_commits, name
+):
+    service = start_victim()
+    wallet, key = book.wallet(balance=1000), new_key()
+    transaction = held(service, wallet)
+    assert capture(service, transaction, 100).status == 201
+
+    with stuck_commits():
+        answer = step(service, transaction, name, {"amount": 7}, key)
+
+    def repeated():
+        again = step(service, transaction, name, {"amount": 7}, key)
+        return again if again.status // 100 == 2 else None
+
+    again = wait_until(repeated, 10, "the repeat")
+    assert told(answer) == (504, "outcome-unknown", "unknown"), answer
+    assert "same Idempotency-Key" in answer.json()["detail"]
+    assert again.header("Idempotent-Replayed") == "true"
+    assert len(rows(book, wallet)) == 3
 
 
 @pytest.fixture

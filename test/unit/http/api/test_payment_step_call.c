@@ -345,6 +345,23 @@ static void test_late_step_is_504_and_nothing_moved(void **state)
                      PAYMENT_STEP_KINDS);
 }
 
+static void test_void_without_a_key_is_repeated_without_one(void **state)
+{
+    (void)state;
+    static const struct {
+        enum pg_outcome outcome;
+        const char *says;
+    } cases[] = {{PG_UNKNOWN, "repeat it: a hold is voided at most once"},
+                 {PG_TIMED_OUT, "nothing was moved; repeat it"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ask(PAYMENT_VOID, "", NULL);
+        finish(cases[i].outcome);
+        assert_int_equal(given.status, 504);
+        assert_true(body_has(cases[i].says));
+        assert_false(body_has("Idempotency-Key"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +375,7 @@ int main(void)
         TEST(test_reused_key_tells_what_differs_or_may),
         TEST(test_refusals),
         TEST(test_late_step_is_504_and_nothing_moved),
+        TEST(test_void_without_a_key_is_repeated_without_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
