@@ -19,7 +19,7 @@ from harness.ledger_model import Done, Terms, Wallet, place_hold
 from harness.life import Ask, Line, ask_at_once, now
 from harness.machine import in_threads, wait_until
 from harness.payments import FAR, new_key, payload
-from harness.service import PATIENT
+from harness.service import PATIENT, Service
 
 RACES = int(os.environ.get("PLA_STEP_RACES", "1000"))
 RACERS = 16
@@ -176,10 +176,19 @@ class Racer:
         )
 
 
+@pytest.fixture(scope="module")
+def services(database):
+    own = [Service(database.url(), {**PATIENT, **OFTEN}) for _ in range(2)]
+    try:
+        yield [one.start() for one in own]
+    finally:
+        for one in own:
+            one.stop()
+
+
 @pytest.fixture
-def racers(start_service, book):
+def racers(services, book):
     """Each with its wallet, and with both services."""
-    services = [start_service({**PATIENT, **OFTEN}) for _ in range(2)]
     made = [Racer(book, services) for _ in range(RACERS)]
     yield made
     for racer in made:
