@@ -16,6 +16,7 @@ from datetime import timedelta, timezone
 import psycopg
 import pytest
 
+from harness.audit import assert_audited
 from harness.decisions import Limits, State
 from harness.faults import Killer
 from harness.invariants import assert_invariants
@@ -228,6 +229,7 @@ def test_every_answer_is_explained_by_the_model(
     report(histories)
     assert not differences, f"{len(differences)} differences, the first: {differences[0]}"
     assert_invariants(database)
+    assert_audited(database)
 
 
 def history_of(database, account, asks):
