@@ -2,14 +2,14 @@
  * audit: are the books whole? Looks at every invariant of the ledger, I1 to I11.
  *
  * A subcommand's work, so it may block (pg_session). Reads by key in bounded batches, each a
- * statement with a snapshot of its own: no snapshot is held longer than a batch takes, so vacuum and
- * the hot wallets' row versions do not wait for an audit, and its memory does not grow with the
+ * statement with a snapshot of its own: no snapshot is held longer than a batch takes, so vacuum
+ * and the hot wallets' row versions do not wait for an audit, and its memory does not grow with the
  * ledger. That needs no common snapshot, because what a payment changes it changes in one
- * transaction, every invariant is looked at within one statement, and ledger rows are never changed:
- * what was whole stays so, and rows that come meanwhile are whole, too.
+ * transaction, every invariant is looked at within one statement, and ledger rows are never
+ * changed: what was whole stays so, and rows that come meanwhile are whole, too.
  *
- * Writes nothing but its own row in pay.audit_run; the role pay_ops is enough. Not looked at twice is
- * what is committed late under an older identifier while it runs: the next run does.
+ * Writes nothing but its own row in pay.audit_run; the role pay_ops is enough. What is
+ * committed late under an older identifier while it runs is the next run's to look at.
  */
 #ifndef POOL_AUDIT_H
 #define POOL_AUDIT_H

@@ -24,8 +24,8 @@ struct pg_session {
     char sqlstate[PG_SQLSTATE_LEN + 1]; /* of the last failure; "": the server told none */
 };
 
-/* settings: as in the connection parameter `options`. ERR_INVALID: the URL is none; ERR_UNAVAILABLE:
- * no connection. pg_session_close() in any case. */
+/* settings: as in the connection parameter `options`. ERR_INVALID: the URL is none;
+ * ERR_UNAVAILABLE: no connection. pg_session_close() in any case. */
 MUST_USE enum err pg_session_open(struct pg_session *session, const char *database_url,
                                   const char *settings);
 /* One statement with `count` parameters, or, with none, a text of several. The result is the

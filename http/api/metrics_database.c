@@ -230,29 +230,21 @@ static void add_probe(struct metrics_writer *writer, struct payment_store *store
     metrics_double(writer, NULL, 0, (double)health->latency_us / 1e6);
 }
 
-/* Nothing is said of an audit that never was. */
-static void add_audit_value(struct metrics_writer *writer, const char *scope,
-                            const struct audit_result *audit, uint64_t value)
-{
-    if (audit->finished_s > 0)
-        metrics_labelled(writer, "scope", scope, value);
-}
-
+/* Before the first audit: nothing was found, in 1970. */
 static void add_audit(struct metrics_writer *writer, struct payment_store *store)
 {
     const struct payment_store_health *health = payment_store_health(store);
-    const struct audit_result *whole = &health->whole_audit, *recent = &health->recent_audit;
 
     metrics_family(
         writer, "ledger_audit_breaches", METRICS_GAUGE,
-        "Broken invariants that the last audit found, of the whole ledger; the most that "
-        "one of newer rows has found since");
-    add_audit_value(writer, "whole", whole, whole->breaches);
-    add_audit_value(writer, "recent", recent, recent->breaches);
+        "Broken invariants that the last audit found: of the whole ledger; of newer rows, "
+        "the most since then");
+    metrics_labelled(writer, "scope", "whole", health->whole_audit.breaches);
+    metrics_labelled(writer, "scope", "recent", health->recent_audit.breaches);
     metrics_family(writer, "ledger_audit_timestamp_seconds", METRICS_GAUGE,
-                   "When the last audit came to its end");
-    add_audit_value(writer, "whole", whole, whole->finished_s);
-    add_audit_value(writer, "recent", recent, recent->finished_s);
+                   "When the last audit came to its end; 0: none has, of newer rows since then");
+    metrics_labelled(writer, "scope", "whole", health->whole_audit.finished_s);
+    metrics_labelled(writer, "scope", "recent", health->recent_audit.finished_s);
 }
 
 void metrics_database_write(struct metrics_writer *writer, const struct pg_pool *pool,

@@ -1,8 +1,8 @@
 /*
  * main: the subcommands. `serve` is service.c.
  *
- * Exit codes: 0 done or drained in order, 1 failed or, of an audit, a broken ledger, 64 wrong usage,
- * 69 an audit could not look, 78 wrong configuration (sysexits).
+ * Exit codes: 0 done or drained in order, 1 failed or, of an audit, a broken ledger, 64 wrong
+ * usage, 69 an audit could not look, 78 wrong configuration (sysexits).
  */
 #include "core/config.h"
 #include "core/process.h"

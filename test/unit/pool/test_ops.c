@@ -1,6 +1,6 @@
 /*
- * audit and purge: against a scripted database. What goes wrong at which statement, and what is told
- * of it; that the statements find what they are for is test/integration/test_audit.py's.
+ * audit and purge: against a scripted database. What goes wrong at which statement, and what is
+ * told of it; that the statements find what they are for is test/integration/test_audit.py's.
  */
 #include "pool/audit.h"
 #include "pool/migrate.h"
