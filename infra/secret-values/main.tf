@@ -2,7 +2,7 @@
 # no plan, no state and no variable. A root of its own, so that a rotation is an apply of this and touches nothing else:
 #
 #   terraform -chdir=infra/secret-values apply -var country_code=es -var aws_region=eu-south-2 -var account_id=111122223333 \
-#     -var 'versions={"db-app"=2,"db-owner"=1}'
+#     -var 'versions={"db-app"=2,"db-ops"=1,"db-owner"=1}'
 #
 # Raising a secret's version writes a new value. The database must learn a new password as well (adr/RUNBOOK.md).
 # The API key is made here once; its rotation keeps the key before it in API_SECRET_KEY_PREVIOUS, which only the runbook's steps know.
@@ -31,11 +31,11 @@ provider "aws" {
 
 locals {
   prefix = "payment-latency-api-${var.country_code}"
-  logins = { db-app = var.app_user, db-owner = var.owner_user }
+  logins = { db-app = var.app_user, db-ops = var.ops_user, db-owner = var.owner_user }
 }
 
 ephemeral "aws_secretsmanager_random_password" "this" {
-  for_each = toset(["api-key", "db-app", "db-owner"])
+  for_each = toset(["api-key", "db-app", "db-ops", "db-owner"])
 
   password_length     = 64
   exclude_punctuation = true

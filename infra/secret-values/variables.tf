@@ -34,6 +34,17 @@ variable "app_user" {
   default     = "pay_service"
 }
 
+variable "ops_user" {
+  description = "The login of the ledger's audit and the purge, a member of pay_ops"
+  type        = string
+  default     = "pay_operations"
+
+  validation {
+    condition     = var.ops_user != var.app_user && var.ops_user != var.owner_user
+    error_message = "Operations have a login of their own."
+  }
+}
+
 variable "owner_user" {
   description = "The login that owns the schema and migrates it"
   type        = string
@@ -47,6 +58,6 @@ variable "owner_user" {
 
 variable "versions" {
   description = "Raise a login's number to write a new password"
-  type        = object({ db-app = number, db-owner = number })
-  default     = { db-app = 1, db-owner = 1 }
+  type        = object({ db-app = number, db-ops = number, db-owner = number })
+  default     = { db-app = 1, db-ops = 1, db-owner = 1 }
 }

@@ -67,6 +67,7 @@ def test_rendering_is_reproducible_and_whole(name):
     kinds = {one["kind"] for one in manifests(name).objects}
     wanted = {
         "ConfigMap",
+        "CronJob",
         "Deployment",
         "HorizontalPodAutoscaler",
         "Job",
@@ -247,7 +248,8 @@ def test_pods_keep_the_restricted_standard(name):
     seen = {}
     for pod_name, _, spec in manifests(name).pods():
         seen[pod_name] = restricted_breaches(spec)
-    assert seen == {RELEASE: [], f"{RELEASE}-migrate": [], f"{RELEASE}-test": []}
+    names = ("", "-migrate", "-test", "-audit", "-recent", "-purge")
+    assert seen == {f"{RELEASE}{name}": [] for name in names}
 
 
 @pytest.mark.parametrize(
@@ -396,7 +398,7 @@ def test_secrets_are_files_and_never_environment(name):
 
 
 @EVERY_COUNTRY
-def test_external_secrets_are_two_each_with_its_own_role_and_store(name):
+def test_external_secrets_have_the_stores_and_roles_of_the_service_and_the_owner(name):
     made = manifests(name)
     roles = {
         one["metadata"]["name"]: one["metadata"]["annotations"].get("eks.amazonaws.com/role-arn")
@@ -419,9 +421,60 @@ def test_external_secrets_are_two_each_with_its_own_role_and_store(name):
         )
     assert {key: value[1] for key, value in seen.items()} == {
         f"{RELEASE}-app": {"api-key", "db-app"},
+        f"{RELEASE}-ops": {"db-ops"},
         f"{RELEASE}-migrate": {"db-owner"},
     }
-    assert len({value[0] for value in seen.values()} - {None}) == 2
+    roles = {key.removeprefix(RELEASE): value[0] for key, value in seen.items()}
+    assert roles["-app"] == roles["-ops"] != roles["-migrate"]
+    assert None not in roles.values()
+
+
+@EVERY_SET
+def test_jobs_of_operations_do_what_they_are_named_for_with_their_own_secret(name):
+    made = manifests(name)
+    seen = {}
+    for one in made.all("CronJob"):
+        spec = one["spec"]
+        assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Etc/UTC")
+        pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["envFrom"] == [{"configMapRef": {"name": RELEASE}}]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "secrets"]
+        assert volume["secret"]["secretName"] == f"{RELEASE}-ops"
+        # A broken ledger is not looked at again and again.
+        (rule,) = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+        assert (rule["action"], rule["onExitCodes"]["values"]) == ("FailJob", [1, 64, 78])
+        assert rule["onExitCodes"]["containerName"] == container["name"]
+        assert len(spec["schedule"].split()) == 5
+        seen[one["metadata"]["name"].removeprefix(RELEASE)] = container["args"]
+    assert seen == {
+        "-audit": ["audit"],
+        "-recent": ["audit", "--since", "last"],
+        "-purge": ["purge"],
+    }
+
+
+def test_operations_can_be_left_out():
+    made = manifests("spain", "operations.enabled=false")
+    assert made.all("CronJob") == []
+    assert f"{RELEASE}-ops" not in json.dumps(made.objects)
+
+
+@EVERY_COUNTRY
+def test_the_real_binary_takes_the_settings_of_the_jobs(name, tmp_path):
+    """They come as far as the database, which is not there."""
+    if not BINARY.exists():
+        pytest.skip(f"NOT CHECKED: {BINARY.relative_to(ROOT)} is not built")
+    made = manifests(name)
+    (tmp_path / "database_url").write_text(
+        "postgresql://u:p@127.0.0.1:1/pay?sslmode=verify-full"
+        "&sslrootcert=/etc/payment-latency-api/database-ca/bundle.pem"
+    )
+    for one in made.all("CronJob"):
+        (container,) = one["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        env = environment_of(container, made.one("ConfigMap", "")["data"], tmp_path)
+        done = run_command(*container["args"], settings=env)
+        assert f"{container['args'][0]}: no connection to the database" in done.stderr
 
 
 @EVERY_COUNTRY

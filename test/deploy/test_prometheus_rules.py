@@ -83,9 +83,32 @@ def shed(reason, count):
     return {f'http_requests_shed_total{{{OWN},reason="{reason}"}}': grows(count)}
 
 
+def audits(finished, breaches=0, scope="whole"):
+    """The last one's end, as a time since the test's begin."""
+    labels = f'{OWN},scope="{scope}"'
+    return {
+        f"ledger_audit_timestamp_seconds{{{labels}}}": finished,
+        f"ledger_audit_breaches{{{labels}}}": stays(breaches),
+    }
+
+
 HOUR, DAY = 60, 1440
 # alert: [(what, series, minutes, does it fire)]; a sample every 1, 5 or 30 minutes
 CASES = {
+    "PaymentLedgerBroken": [
+        ("one breach", audits(stays(0), 1), 5, True),
+        ("one breach among newer rows", audits(stays(0), 1, "recent"), 5, True),
+        ("none", audits(stays(0)), 5, False),
+        ("never audited", {}, 5, False),
+    ],
+    "PaymentLedgerAuditOverdue": [
+        ("the last one long ago", audits(stays(0)), 6 * HOUR, True),
+        ("long ago, and newer rows lately", audits(stays(0)) | audits(grows(60), scope="recent"),
+         6 * HOUR, False),
+        ("lately", audits(grows(60)), 6 * HOUR, False),
+        # An installation's first hours: a pod without a database, or before its first probe, says 0.
+        ("long ago, but not for long", audits(stays(0)), 4 * HOUR, False),
+    ],
     "PaymentErrorBudgetBurnFast": [
         ("2 % refused", answers(980, 20), 70, True),
         ("1 % refused", answers(990, 10), 70, False),

@@ -105,6 +105,9 @@ class Manifests:
             elif one["kind"] in ("Deployment", "Job"):
                 template = one["spec"]["template"]
                 yield one["metadata"]["name"], template["metadata"]["labels"], template["spec"]
+            elif one["kind"] == "CronJob":
+                template = one["spec"]["jobTemplate"]["spec"]["template"]
+                yield one["metadata"]["name"], template["metadata"]["labels"], template["spec"]
 
 
 def manifests(name, *sets, **options):

@@ -303,7 +303,7 @@ def test_secrets(plan, country):
         after for address, after in plan.items() if ".aws_secretsmanager_secret.service" in address
     ]
     assert {secret["name"] for secret in secrets} == {
-        f"payment-latency-api-{code}/{purpose}" for purpose in ("api-key", "db-app", "db-owner")
+        f"payment-latency-api-{code}/{purpose}" for purpose in ("api-key", "db-app", "db-ops", "db-owner")
     }
     for secret in secrets:
         assert secret["kms_key_id"].startswith("arn:aws:kms:")

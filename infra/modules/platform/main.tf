@@ -65,7 +65,7 @@ module "eks" {
     api = {
       namespace       = var.namespace
       service_account = "${var.release_name}-secrets"
-      secret_arns     = [local.secret_arns["api-key"], local.secret_arns["db-app"]]
+      secret_arns     = [for purpose in ["api-key", "db-app", "db-ops"] : local.secret_arns[purpose]]
     }
     migrate = {
       namespace       = var.namespace

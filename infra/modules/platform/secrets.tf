@@ -6,6 +6,7 @@ locals {
   secrets = {
     api-key  = "API_SECRET_KEY and API_SECRET_KEY_PREVIOUS: what callers send as X-API-Key"
     db-app   = "username, password: the service's own database login, neither the master user nor the owner"
+    db-ops   = "username, password: the login of the ledger's audit and the purge, a member of pay_ops"
     db-owner = "username, password: the schema owner's login, for migrations only"
   }
   secret_arns = { for purpose, secret in aws_secretsmanager_secret.service : purpose => secret.arn }

@@ -47,6 +47,7 @@ data-residency: {{ get (dict "dev" "none" "spain" "eu" "mexico" "mx") $root.Valu
 
 {{- define "payment.secret.app" -}}{{ .Values.secrets.app | default (printf "%s-app" (include "payment.fullname" .)) }}{{- end }}
 {{- define "payment.secret.migrate" -}}{{ .Values.secrets.migrate | default (printf "%s-migrate" (include "payment.fullname" .)) }}{{- end }}
+{{- define "payment.secret.ops" -}}{{ .Values.secrets.ops | default (printf "%s-ops" (include "payment.fullname" .)) }}{{- end }}
 
 {{/* Where the files of a pod are. */}}
 {{- define "payment.secretDirectory" -}}/run/secrets/payment-latency-api{{- end }}
