@@ -121,8 +121,8 @@ bool pg_handshake_prepare(struct pg_connection *conn, bool again)
     conn->sqlstate[0] = '\0';
     if (PQenterPipelineMode(conn->handle) != 1)
         return false;
-    /* The server counts the whole flight as one statement, and a busy one takes longer to read all of
-     * them than any may run. Our own deadline bounds the way up. */
+    /* The server counts the whole flight as one statement, and a busy one takes longer to read all
+     * of them than any may run. Our own deadline bounds the way up. */
     if (!send_command(conn, "SET statement_timeout = 0") ||
         (again && !send_command(conn, "DEALLOCATE ALL")))
         return false;
