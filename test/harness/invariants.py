@@ -20,7 +20,8 @@ _ROW = """
            coalesce(t.hold_id, t.pending_id, t.txn_id) AS hold,
            (t.created_at AT TIME ZONE p.tz)::date AS made,
            (coalesce(h.created_at, t.created_at) AT TIME ZONE p.tz)::date AS day
-      FROM pay.transfer t JOIN pay.wallet w ON w.wallet_id = greatest(t.debit_account, t.credit_account)
+      FROM pay.transfer t
+      JOIN pay.wallet w ON w.wallet_id = greatest(t.debit_account, t.credit_account)
       JOIN pay.program p ON p.program_id = w.program_id
       LEFT JOIN pay.transfer h ON h.txn_id = t.pending_id AND t.hold_id IS NULL
      WHERE t.kind <> 'F'"""
@@ -39,7 +40,8 @@ _SUM = f"""
 # How each row changed the limit counters of its day and month. What a hold gives back is never more
 # than it has taken there.
 _COUNTED = f"""
-    SELECT r.*, taken - (least(day_given, day_taken) - least(day_given - given, day_taken)) AS by_day,
+    SELECT r.*,
+           taken - (least(day_given, day_taken) - least(day_given - given, day_taken)) AS by_day,
            taken - (least(month_given, month_taken) - least(month_given - given, month_taken))
              AS by_month,
            CASE WHEN kind IN ('H', 'I') THEN 1
@@ -57,10 +59,11 @@ _COUNTED = f"""
                               ORDER BY wallet_version)) r"""
 
 # Days only move forward: where a row is dated before the one it follows (a clock set back, a
-# statement that began before midnight), it was counted on the later day, and nothing tells how much.
+# statement that began before midnight), it was counted on the later day, which no row tells.
 _BACK_IN_TIME = f"""
     SELECT wallet_id FROM (
-        SELECT wallet_id, made, lag(made) OVER (PARTITION BY wallet_id ORDER BY wallet_version) AS last
+        SELECT wallet_id, made,
+               lag(made) OVER (PARTITION BY wallet_id ORDER BY wallet_version) AS last
           FROM ({_ROW}) r) r
      WHERE made < last"""
 
@@ -74,7 +77,7 @@ INVARIANTS = {
         SELECT s.txn_id, s.effect, s.code, count(t.txn_id) FROM pay.simulation s
           LEFT JOIN pay.transfer t ON t.txn_id = s.txn_id AND t.kind = s.effect
          GROUP BY s.txn_id, s.code, s.effect
-        HAVING count(t.txn_id) <> (CASE WHEN s.code = '00' AND s.effect <> 'E' THEN 1 ELSE 0 END)""",
+        HAVING count(t.txn_id) <> (s.code = '00' AND s.effect <> 'E')::int""",
     "I3 no ledger row without a decision, but what a capture brings along, and expiries": """
         SELECT t.txn_id, t.kind FROM pay.transfer t
          WHERE t.kind NOT IN ('F', 'X') AND NOT (t.kind = 'V' AND t.hold_id IS NULL)
@@ -148,7 +151,8 @@ INVARIANTS = {
            AND NOT EXISTS (SELECT 1 FROM pay.simulation o WHERE o.txn_id = v.txn_id)
          WHERE r.effect <> 'H'
            AND (r.authorised, r.captured, r.released, r.expired, r.refunded) IS DISTINCT FROM
-               (s.authorised, s.captured, s.released + coalesce(v.amount, 0), s.expired, s.refunded)""",
+               (s.authorised, s.captured, s.released + coalesce(v.amount, 0), s.expired,
+                s.refunded)""",
 }
 
 

@@ -1,4 +1,4 @@
-"""The statements of holds and steps as the build wrote them, prepared as the service prepares them."""
+"""The statements of holds and steps as the build wrote them, prepared as by the service."""
 
 import hashlib
 import uuid

@@ -1,4 +1,4 @@
-"""The migration to the whole life of a hold: holds from before, and processes of before that go on."""
+"""The migration to the whole life of a hold: holds and processes of the version before."""
 
 import hashlib
 import itertools
@@ -13,7 +13,7 @@ from harness.machine import ROOT
 from harness.payments import SEED, Book
 from harness.postgres import Database
 from harness.service import REGION, migrate
-from harness.statements import TYPES, Hold, Session, built
+from harness.statements import TYPES, Hold, Session, Step, built
 
 SCHEMA = sorted((ROOT / "pool" / "schema").glob("*.sql"))
 BEFORE = 4
@@ -55,7 +55,8 @@ def of_before(name):
     """A hold statement of the version before: it knows of nothing that expires."""
     new = (
         r", \$13::int4\[\]|expires_in_s, |p\.hold_ttl_s, |,\s+expires_at(?=\))"
-        r"|\s+statement_timestamp\(\) \+ least\(.* AS expires_at,|,\s+CASE WHEN [^,]* THEN d.expires_at END"
+        r"|\s+statement_timestamp\(\) \+ least\(.* AS expires_at,"
+        r"|,\s+CASE WHEN [^,]* THEN d.expires_at END"
     )
     return re.sub(new, "", built(name))
 
@@ -140,7 +141,8 @@ def test_holds_of_an_old_process_expire_and_have_steps(after, statement):
 
     assert WEEK - timedelta(minutes=5) < lasts(after, hold) <= WEEK
     new = Session(after)
-    assert [new.step(*step).how for step in (("I", hold, 5), ("C", hold, 60), ("V", hold))] == ["new"] * 3
+    answers = new.steps([Step("I", hold, 5), Step("C", hold, 60), Step("V", hold)])
+    assert [answer.how for answer in answers] == ["new"] * 3
 
 
 @pytest.mark.parametrize("kind", "CVI")
@@ -170,5 +172,6 @@ def test_hold_voided_by_an_old_process_is_voided(after):
 def test_process_of_two_versions_ago_cannot_decide_a_key_again(after):
     """It would not see what was decided under the same key: it is refused by name."""
     assert after.rows(
-        "SELECT 1 FROM information_schema.columns WHERE table_schema = 'pay' AND column_name = 'idem_key'"
+        "SELECT 1 FROM information_schema.columns"
+        " WHERE table_schema = 'pay' AND column_name = 'idem_key'"
     ) == []
