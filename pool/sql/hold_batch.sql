@@ -56,7 +56,10 @@ WITH req AS MATERIALIZED (
   RETURNING s.txn_id, s.client_id, s.idem_hash, s.fingerprint, s.code, s.balance_after, s.processing_us,
             s.created_at, s.wallet_id, s.amount, s.currency, s.mcc
 ), mine AS MATERIALIZED (
-  SELECT d.* FROM d JOIN ins ON ins.txn_id = d.txn_id WHERE d.code = '00'
+  -- An array, where a join would compare each with each: the planner expects one row.
+  SELECT d.txn_id, d.wallet_id, d.amount, d.clearing_account, d.today, d.balance, d.version, d.day_spent,
+         d.day_count, d.month_spent
+    FROM d WHERE d.code = '00' AND d.txn_id = ANY (ARRAY(SELECT i.txn_id FROM ins i))
 ), upd AS (
   -- Money moves where our own row went in. The new row comes from the locked one in m, never from w: that
   -- is the statement's snapshot, older than a credit just waited for, and its constraints are checked.

@@ -184,9 +184,9 @@ WITH RECURSIVE req AS MATERIALIZED (
 ), mine AS MATERIALIZED (
   -- What each step that moves something leaves. One whose row did not go in divides by zero.
   SELECT d.txn_id, d.spare_id, d.kind, d.hold_id, d.wallet_id, d.clearing_account, d.amount, d.over, d.rest, d.first,
-         d.place, d.today, d.balance, d.version / (ins.txn_id IS NOT NULL)::int AS version, d.day_spent, d.day_count,
-         d.month_spent
-    FROM d LEFT JOIN ins ON ins.txn_id = d.txn_id WHERE d.code = '00'
+         d.place, d.today, d.balance, d.version / (d.txn_id = ANY (ARRAY(SELECT i.txn_id FROM ins i)))::int AS version,
+         d.day_spent, d.day_count, d.month_spent
+    FROM d WHERE d.code = '00'
 ), upd AS (
   UPDATE pay.wallet w
      SET balance = m.balance, version = m.version, day = m.today, day_spent = m.day_spent,
