@@ -83,6 +83,7 @@ class History:
     """One wallet's. `differences` are texts, none when everything is explained."""
 
     def __init__(self, start, entries, records, asks, key_hash):
+        self.terms = start.terms
         self.entries = entries
         self.records = {record.txn: record for record in records}
         self.asks = asks
@@ -205,6 +206,10 @@ class History:
             self.steps.setdefault(lead.hold, []).extend(
                 entry for entry in told if entry.kind != "H"
             )
+
+    def days(self):
+        """The business days of its rows."""
+        return {entry.at.astimezone(self.terms.tz).date() for entry in self.entries}
 
     def last(self):
         """What every hold has come to."""

@@ -358,8 +358,8 @@ class Caller:
             place.holds.append(ask)
 
     def run(self, more):
-        """Asks while there is more to do, then until every request is answered. All callers share the
-        iterator `more`."""
+        """Asks while there is more to do, then until every request is answered. All callers share
+        the iterator `more`."""
         while asks := self.next_asks(more):
             self.volley(asks)
             if self.unsure and self.chance.random() < 0.5:
