@@ -18,6 +18,8 @@ STEPS = {"captures": ("capture", {}), "voids": ("void", None)}
 STEPS_MIN, HOLDS_MIN, CPU_MAX = 4, 0.97, 1.03
 MADE_PER_S, MADE_PER_S_ALONE = 20000, 6000
 """Holds that lie ready for each second of a turn: more than there will be steps. If not, the turn ends early."""
+NOT_DONE = ("replayed", "already_resolved", "exceeds_open", "too_many_steps", "not_found")
+"""Results that no step of a hold of its own may have."""
 MAKING_MAX = 10
 """Times a turn's length that it may take to make them."""
 
@@ -48,11 +50,17 @@ class Steps:
             add(name, self.steps(service, name, MADE_PER_S))
             add(f"{name} alone", self.steps(alone, name, MADE_PER_S_ALONE))
         self.turns.run(bench.rounds, bench.seconds)
+        self.judge_results(service, alone)
         bench.servers.stop_all()
         for name in STEPS:
             self.turns.judge_ratio(f"{name}, 64 clients / same with LANE_BATCH_MAX=1", name, f"{name} alone",
                                    "good_per_s", ">=", STEPS_MIN)
         tell(self.turns, "steps")
+
+    def judge_results(self, *servers):
+        found = sum(server.metric(f'payment_steps_total{{step="{step}",result="{result}"}}')
+                    for server in servers for step, _ in STEPS.values() for result in NOT_DONE)
+        self.bench.report.add("ledger, steps: answered, and not done now", found, compare="==", limit=0)
 
     def steps(self, server, name, made_per_s):
         """A function that makes holds, and the load in which each of them gets its step."""
@@ -98,10 +106,13 @@ class Holds:
 
 
 def tell(turns, what):
-    """Whether anything else was answered, and each load's own figures."""
+    """Whether anything else was answered, and each load's own figures. A 409 asks to come again, like a 503: two
+    statements of ours met on a wallet that neither knew, or it would be among the steps that were not done."""
     add = turns.bench.report.add
-    lost = sum(sum(turns.values(name, "lost")) for name, _ in turns.loads)
+    lost = sum(sum(turns.values(name, "lost")) - busy(turns, name) for name, _ in turns.loads)
     add(f"ledger, {what}: other answers, or none", lost, compare="==", limit=0)
+    add(f"  {what}: told that their wallet is busy, and not counted above",
+        sum(busy(turns, name) for name, _ in turns.loads))
     for name, _ in turns.loads:
         turns.tell(name)
         turns.tell(name, "p99_us", "ms", 1000)
@@ -109,3 +120,8 @@ def tell(turns, what):
         refused = turns.values(name, "refused")
         add(f"  {name}: refused, and not counted above", statistics.median(refused),
             spread=(min(refused), max(refused)))
+
+
+def busy(turns, name):
+    return sum(counted["statuses"].get("409", {"count": 0})["count"]
+               for classes in turns.values(name, "classes") for counted in classes.values())
