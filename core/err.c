@@ -11,6 +11,7 @@ const char *err_name(enum err err)
         [ERR_TIMEOUT] = "timeout",
         [ERR_INVALID] = "invalid",
         [ERR_CONFLICT] = "conflict",
+        [ERR_BUSY] = "busy",
         [ERR_POISONED] = "poisoned",
         [ERR_ELSEWHERE] = "elsewhere",
         [ERR_UNAVAILABLE] = "unavailable",

@@ -10,6 +10,7 @@ enum err {
     ERR_TIMEOUT,     /* a deadline passed, or cannot be met */
     ERR_INVALID,     /* the input breaks the rules */
     ERR_CONFLICT,    /* the same thing is already under way or differs from what is stored */
+    ERR_BUSY,        /* somebody else has what it needs, and has had it for long */
     ERR_POISONED,    /* it failed again and again; refused for a while */
     ERR_ELSEWHERE,   /* what there is to do it with belongs to somebody else */
     ERR_UNAVAILABLE, /* nothing usable to do it with */

@@ -166,6 +166,38 @@ static bool shard_is_full(const struct pg_lane *lane, const struct pg_shard *sha
            (waiting > 0 && waiting >= lane->config.queue_max - pg_lane_waiting(lane));
 }
 
+/* What a wait of that length comes to. */
+static enum err judge_wait(const struct pg_lane *lane, const struct pg_member *member,
+                           uint64_t wait_us)
+{
+    const uint64_t now_us = reactor_now_us(lane->reactor);
+
+    if (member->due_us <= now_us || (wait_us > 0 && wait_us > member->due_us - now_us))
+        return ERR_TIMEOUT;
+    return wait_us > lane->config.queue_wait_max_us ? ERR_FULL : ERR_OK;
+}
+
+static enum err admit_wait(struct pg_lane *lane, const struct pg_member *member,
+                           const struct pg_shard *shard)
+{
+    const uint64_t wait_us = pg_lane_predicted_wait_us(lane, member->shard);
+    const uint64_t locked_us = has_own_line(lane, shard) ? pg_shard_locked_for_us(shard) : 0;
+    const enum err err = judge_wait(lane, member, wait_us);
+
+    if (err == ERR_OK)
+        return ERR_OK;
+    if (err == ERR_TIMEOUT)
+        lane->stats.refused_budget_total++;
+    else if (has_own_line(lane, shard))
+        lane->stats.refused_shard_total++;
+    else
+        lane->stats.refused_full_total++;
+    /* It is the lock that makes it too long: true for the caller, whose wallet it is. */
+    const bool but_for_the_lock = locked_us > 0 && locked_us <= wait_us &&
+                                  judge_wait(lane, member, wait_us - locked_us) == ERR_OK;
+    return but_for_the_lock ? ERR_BUSY : err;
+}
+
 /* Refusal is O(1) and happens here, before anything was spent on the request. A wait of zero is
  * always admitted: a lane that is idle must measure again, whatever its last measurement was. */
 static enum err lane_admit(struct pg_lane *lane, const struct pg_member *member)
@@ -189,20 +221,7 @@ static enum err lane_admit(struct pg_lane *lane, const struct pg_member *member)
         stats->refused_shard_total++;
         return ERR_FULL;
     }
-    const uint64_t now_us = reactor_now_us(lane->reactor);
-    const uint64_t wait_us = pg_lane_predicted_wait_us(lane, member->shard);
-    if (member->due_us <= now_us || (wait_us > 0 && wait_us > member->due_us - now_us)) {
-        stats->refused_budget_total++;
-        return ERR_TIMEOUT;
-    }
-    if (wait_us > lane->config.queue_wait_max_us) {
-        if (has_own_line(lane, shard))
-            stats->refused_shard_total++;
-        else
-            stats->refused_full_total++;
-        return ERR_FULL;
-    }
-    return ERR_OK;
+    return admit_wait(lane, member, shard);
 }
 
 enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member)

@@ -159,7 +159,8 @@ void pg_lane_destroy(struct pg_lane *lane);
 
 /* ERR_FULL: the line or its shard's part of it is at its limit, or the predicted wait is over
  * queue_wait_max_us. ERR_TIMEOUT: the predicted wait is over what is left of the member's budget.
- * ERR_UNAVAILABLE: no usable connection. ERR_POISONED: its shard failed again and again. */
+ * ERR_BUSY: it is, because another session has had the shard's row for so long. ERR_UNAVAILABLE: no
+ * usable connection. ERR_POISONED: its shard failed again and again. */
 MUST_USE enum err pg_lane_submit(struct pg_lane *lane, struct pg_member *member);
 /* True: it was still waiting and is forgotten, on_done will not run. False: it is sent, or ending,
  * or done. */

@@ -85,6 +85,9 @@ void payment_api_submit(struct payment_call *call, enum payment_form_index form)
         api->stats.shed_total[PAYMENT_SHED_QUEUE]++;
         payment_call_refuse_because(call, PROBLEM_OVERLOADED, "the queue is full");
         return;
+    case ERR_BUSY:
+        payment_call_refuse_busy(call);
+        return;
     case ERR_POISONED:
         api->stats.shed_total[PAYMENT_SHED_WALLET]++;
         payment_call_refuse_because(call, PROBLEM_WALLET_UNAVAILABLE, "nothing was sent");

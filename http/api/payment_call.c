@@ -290,8 +290,7 @@ static void payment_call_refuse_locked(struct payment_call *call)
     payment_call_refuse_because(call, PROBLEM_IDEMPOTENCY_IN_FLIGHT, NULL);
 }
 
-/* Another session has the wallet and did not let go of it in time. */
-static void payment_call_refuse_busy(struct payment_call *call)
+void payment_call_refuse_busy(struct payment_call *call)
 {
     call->api->stats.shed_total[PAYMENT_SHED_BUSY]++;
     payment_call_refuse_because(call, PROBLEM_WALLET_BUSY,

@@ -91,6 +91,8 @@ void payment_call_refuse_late(struct payment_call *call);
 /* The answer a GET would have, without deciding: a HEAD moves nothing and asks nobody. How long the
  * body of the decision would be is not known then, so it is not said (RFC 9110 section 8.6). */
 void payment_call_answer_head(struct payment_call *call);
+/* Another session has the wallet and does not let go of it in time. */
+void payment_call_refuse_busy(struct payment_call *call);
 /* The operation's on_done: turns outcome and decision into the answer and ends the call. */
 void payment_call_done(struct payment_op *op, enum pg_outcome outcome);
 

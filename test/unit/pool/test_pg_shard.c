@@ -306,6 +306,28 @@ static void test_a_locked_one_leaves_the_others_alone(void **state)
     assert_pending(0);
 }
 
+/* Not for lack of time, nor of room: it is the caller's wallet, and he is told. */
+static void test_who_would_wait_too_long_for_a_lock_is_told_that_it_is_the_lock(void **state)
+{
+    (void)state;
+    submit(0);
+    bench_turn();
+    bench_answer_busy(0);
+    while (pg_shard_locked_for_us(shard()) <= BUDGET)
+        ask_and_find_locked();
+
+    struct pg_member *late = bench_member(1, &WRITE, WALLET);
+    late->due_us = bench.now_us;
+    assert_int_equal(pg_lane_submit(lane, late), ERR_TIMEOUT);
+    assert_int_equal(bench_submit(lane, 1, &WRITE, WALLET), ERR_BUSY);
+    bench_submit_ok(lane, 2, &WRITE, WALLET + 1);
+    assert_int_equal(pg_lane_stats(lane)->refused_budget_total, 2);
+    submit(3); /* it has the time */
+
+    bench_turn();
+    bench_answer_all();
+}
+
 static void test_a_member_waits_for_a_row_no_longer_than_it_may(void **state)
 {
     (void)state;
@@ -676,6 +698,7 @@ int main(void)
         SHARD_TEST(test_pauses_are_spread_over_their_range),
         SHARD_TEST(test_one_member_goes_ahead_when_the_lock_lasts),
         SHARD_TEST(test_a_locked_one_leaves_the_others_alone),
+        SHARD_TEST(test_who_would_wait_too_long_for_a_lock_is_told_that_it_is_the_lock),
         SHARD_TEST(test_a_member_waits_for_a_row_no_longer_than_it_may),
         SHARD_TEST(test_a_locked_one_is_not_asked_for_shortly_before_the_end),
         SHARD_TEST(test_who_waits_behind_a_lock_that_lasts_ends_as_busy),
