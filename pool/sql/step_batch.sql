@@ -126,8 +126,8 @@ WITH RECURSIVE req AS MATERIALIZED (
                          ELSE coalesce(r.amount, u.open) END AS amount,
              CASE r.kind
                WHEN 'C' THEN u.open + greatest(0, least(
-                 (b.authorised - b.beyond) * r.over_capture_bps / 10000 - b.beyond, f.balance,
-                 999999999999 - b.authorised))
+                 (b.authorised - b.beyond - b.released - r.expired) * r.over_capture_bps / 10000 - b.beyond,
+                 f.balance, 999999999999 - b.authorised))
                WHEN 'V' THEN u.open
                WHEN 'I' THEN 999999999999 - b.authorised
                ELSE b.captured - b.refunded END AS most OFFSET 0) q

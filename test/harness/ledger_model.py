@@ -173,8 +173,9 @@ def capture(wallet, hold, amount, final, at):
 
 
 def over_capture_max(wallet, hold):
-    """What a capture may take beyond what is open."""
-    allowed = (hold.authorised - hold.over) * wallet.terms.over_capture_bps // BPS - hold.over
+    """What a capture may take beyond what is open: a share of what was not given back."""
+    kept = hold.authorised - hold.over - hold.released - hold.expired
+    allowed = kept * wallet.terms.over_capture_bps // BPS - hold.over
     return max(0, min(allowed, wallet.state.balance, AUTHORISED_MAX - hold.authorised))
 
 

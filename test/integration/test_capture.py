@@ -176,6 +176,21 @@ def test_over_capture_is_a_share_of_hold_and_increments_rounded_down(service, bo
     assert amounts(capture(service, transaction, 154)) == {"authorised": 154, "captured": 154}
 
 
+def test_over_capture_is_no_share_of_what_was_given_back(service, book):
+    """A hold of which nearly all is void is no credit for a large capture."""
+    wallet = book.wallet(book.program(over_capture_bps=10_000), balance=5000)
+    transaction = held(service, wallet, 1000)
+    void_part(service, transaction, 999)
+    before = book.fingerprint()
+
+    assert_exceeds(book, capture(service, transaction, 3), 3, 2, before)
+    assert amounts(capture(service, transaction, 2)) == {
+        "authorised": 1001,
+        "captured": 2,
+        "released": 999,
+    }
+
+
 def test_over_capture_takes_no_more_than_there_is(service, book):
     wallet = book.wallet(book.program(over_capture_bps=TIP), balance=310)
     transaction = held(service, wallet)
