@@ -19,6 +19,12 @@ struct uuid7 {
     uint8_t bytes[UUID7_BYTES];
 };
 
+/* Its bytes, borrowed. */
+static inline struct span uuid7_span(const struct uuid7 *id)
+{
+    return (struct span){(const char *)id->bytes, UUID7_BYTES};
+}
+
 /* Zeroed memory is a fresh generator. */
 struct uuid7_generator {
     uint64_t last_ms;

@@ -39,12 +39,11 @@ static void expire_encode(struct pg_member *const *members, uint32_t count,
     pg_array_begin(&array, params, storage, PG_OID_UUID, expiry->asked);
     for (uint32_t i = 0; i < expiry->asked; i++) {
         const struct uuid7 id = uuid7_next(&expiry->ids);
-        pg_array_add_bytes(&array, (struct span){(const char *)id.bytes, UUID7_BYTES});
+        pg_array_add_bytes(&array, uuid7_span(&id));
     }
     pg_array_end(&array);
     pg_param_int8(params, storage, expiry->at_expires_at);
-    pg_param_bytes(params, storage,
-                   (struct span){(const char *)expiry->at_txn_id.bytes, UUID7_BYTES});
+    pg_param_bytes(params, storage, uuid7_span(&expiry->at_txn_id));
     pg_param_int8(params, storage, expiry->passed_over);
     pg_param_bytes(params, storage, expiry->region);
 }

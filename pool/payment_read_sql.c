@@ -13,17 +13,12 @@ static void encode_asker(const struct payment_read_sql_asker *asker, struct pg_p
     pg_param_bytes(params, storage, asker->region);
 }
 
-static struct span uuid_of(const struct uuid7 *id)
-{
-    return (struct span){(const char *)id->bytes, UUID7_BYTES};
-}
-
 void payment_read_sql_encode_find(const struct uuid7 *id,
                                   const struct payment_read_sql_asker *asker,
                                   struct pg_params *params, struct buf *storage)
 {
     params->statement = PAYMENT_SQL_FIND;
-    pg_param_bytes(params, storage, uuid_of(id));
+    pg_param_bytes(params, storage, uuid7_span(id));
     encode_asker(asker, params, storage);
 }
 
@@ -52,7 +47,7 @@ void payment_read_sql_encode_page(int64_t wallet_id, const struct payment_page_a
     pg_param_int8(params, storage, wallet_id);
     pg_param_int4(params, storage, asker->client_id);
     pg_param_int8(params, storage, ask->before_version);
-    pg_param_bytes(params, storage, uuid_of(&ask->before_id));
+    pg_param_bytes(params, storage, uuid7_span(&ask->before_id));
     pg_param_int4(params, storage, ask->limit);
     pg_param_bytes(params, storage, asker->region);
 }

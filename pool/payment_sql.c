@@ -59,11 +59,6 @@ static struct span country_of(const struct payment_command *command)
     return (struct span){command->merchant_country, PAYMENT_COUNTRY_LEN};
 }
 
-static struct span uuid_of(const struct uuid7 *id)
-{
-    return (struct span){(const char *)id->bytes, UUID7_BYTES};
-}
-
 static void encode_evaluate_one(const struct payment_command *command, struct span region,
                                 struct pg_params *params, struct buf *storage)
 {
@@ -117,7 +112,7 @@ static void encode_hold_identity(const struct payment_sql_hold *holds, uint32_t 
 
     pg_array_begin(&array, params, storage, PG_OID_UUID, count);
     for (uint32_t i = 0; i < count; i++)
-        pg_array_add_bytes(&array, uuid_of(&holds[i].txn_id));
+        pg_array_add_bytes(&array, uuid7_span(&holds[i].txn_id));
     pg_array_end(&array);
     pg_array_begin(&array, params, storage, PG_OID_INT4, count);
     for (uint32_t i = 0; i < count; i++)

@@ -13,11 +13,6 @@ static const char HOLD_LETTER = 'H';
 
 /* ---- parameters ---- */
 
-static void add_uuid(struct pg_array *array, const struct uuid7 *id)
-{
-    pg_array_add_bytes(array, (struct span){(const char *)id->bytes, UUID7_BYTES});
-}
-
 /* $1 to $5: who asks. */
 static void encode_identity(const struct payment_sql_step *steps, uint32_t count,
                             struct pg_params *params, struct buf *storage)
@@ -26,11 +21,11 @@ static void encode_identity(const struct payment_sql_step *steps, uint32_t count
 
     pg_array_begin(&array, params, storage, PG_OID_UUID, count);
     for (uint32_t i = 0; i < count; i++)
-        add_uuid(&array, &steps[i].txn_id);
+        pg_array_add_bytes(&array, uuid7_span(&steps[i].txn_id));
     pg_array_end(&array);
     pg_array_begin(&array, params, storage, PG_OID_UUID, count);
     for (uint32_t i = 0; i < count; i++)
-        add_uuid(&array, &steps[i].spare_id);
+        pg_array_add_bytes(&array, uuid7_span(&steps[i].spare_id));
     pg_array_end(&array);
     pg_array_begin(&array, params, storage, PG_OID_INT4, count);
     for (uint32_t i = 0; i < count; i++)
@@ -65,7 +60,7 @@ static void encode_asked(const struct payment_sql_step *steps, uint32_t count,
     pg_array_end(&array);
     pg_array_begin(&array, params, storage, PG_OID_UUID, count);
     for (uint32_t i = 0; i < count; i++)
-        add_uuid(&array, &steps[i].step->hold_id);
+        pg_array_add_bytes(&array, uuid7_span(&steps[i].step->hold_id));
     pg_array_end(&array);
     pg_array_begin(&array, params, storage, PG_OID_INT8, count);
     for (uint32_t i = 0; i < count; i++) {
