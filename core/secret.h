@@ -28,8 +28,8 @@ struct secret_digest {
 };
 
 /* How a secret that clients present is kept: SipHash-2-4 with 128 bits under a random key of the
- * process. Without that key nobody can prepare two texts that agree. Every request asks for it, with
- * its class and with its turn, and SHA-256 twice was half of all our own instructions. */
+ * process. Without that key nobody can prepare two texts that agree. Every request asks for it,
+ * with its class and with its turn, and SHA-256 twice was half of all our own instructions. */
 struct secret_print {
     uint8_t bytes[SECRET_PRINT_BYTES];
 };
