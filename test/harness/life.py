@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from harness.http import Closed, Connection, request_bytes
 from harness.machine import seconds
 from harness.payments import new_key, payload, post_headers
-from harness.service import API_KEY, SIMULATE
+from harness.service import API_KEY, SIMULATE, WALLET_PATH
 
-WALLETS = "/api/payment/wallets"
 STEPS = ("capture", "void", "increment", "refund")
 UNDECIDED = ("idempotency-in-flight", "wallet-busy")
 """Of the answers with 409, those after which the same request is sent again."""
@@ -114,9 +113,9 @@ class Ask:
 
     def path(self):
         if self.kind == "wallet":
-            return f"{WALLETS}/wal_{self.wallet}"
+            return f"{WALLET_PATH}/wal_{self.wallet}"
         if self.kind == "page":
-            return f"{WALLETS}/wal_{self.wallet}/transactions?{self.name}"
+            return f"{WALLET_PATH}/wal_{self.wallet}/transactions?{self.name}"
         if self.kind == "by_key":
             return f"{SIMULATE}/by-key/{self.name}"
         if self.kind == "hold":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.machine import BUILD, OUT, seconds
 from harness.payments import MEAL_ES, new_key, payload
-from harness.service import API_KEY, SIMULATE
+from harness.service import API_KEY, SIMULATE, WALLET_PATH
 
 PROGRAM = BUILD / "test" / "bench" / "mixed_load"
 SPARE_S = 30
@@ -52,6 +52,11 @@ def evaluate_lines(wallets):
 
 def find_lines(transaction_ids):
     return [line("GET", f"{SIMULATE}/{transaction_id}") for transaction_id in transaction_ids]
+
+
+def wallet_lines(wallets):
+    """What each wallet has and holds: a sum over its newest ledger rows, and a short answer."""
+    return [line("GET", f"{WALLET_PATH}/wal_{wallet}") for wallet in wallets]
 
 
 def void_lines(transaction_ids):

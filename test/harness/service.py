@@ -13,6 +13,7 @@ from harness.machine import BINARY, free_port, seconds, wait_until
 from harness.metrics import Metrics
 
 SIMULATE = "/api/payment/simulate"
+WALLET_PATH = "/api/payment/wallets"
 REGION = "eu-south-2"
 API_KEY = secrets.token_hex(32)
 API_KEY_PREVIOUS = secrets.token_hex(32)

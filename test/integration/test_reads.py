@@ -9,9 +9,8 @@ import pytest
 
 from harness.machine import wait_until
 from harness.payments import FOOD_MX, hold, new_key, payload, post, problem, void
-from harness.service import PATIENT, SIMULATE, Service
+from harness.service import PATIENT, SIMULATE, WALLET_PATH, Service
 
-WALLETS = "/api/payment/wallets"
 OTHER_CLIENT = 2
 LOOKS_AT = 500
 """Versions that one page looks at (pool/sql/transactions.sql)."""
@@ -40,14 +39,14 @@ def by_key(service, key):
 
 
 def wallet_of(service, wallet):
-    answer = service.call("GET", f"{WALLETS}/wal_{wallet}")
+    answer = service.call("GET", f"{WALLET_PATH}/wal_{wallet}")
     assert answer.status == 200, answer
     return answer.json()
 
 
 def page_of(service, wallet, **parameters):
     query = "&".join(f"{name}={value}" for name, value in parameters.items())
-    answer = service.call("GET", f"{WALLETS}/wal_{wallet}/transactions?{query}")
+    answer = service.call("GET", f"{WALLET_PATH}/wal_{wallet}/transactions?{query}")
     assert answer.status == 200, answer
     return answer.json()
 
@@ -371,7 +370,7 @@ def test_a_wallet_that_is_read_is_in_the_log_by_its_tag_only(database, book):
     try:
         own.start()
         held = hold(own, wallet)
-        read = own.call("GET", f"{WALLETS}/wal_{wallet}")
+        read = own.call("GET", f"{WALLET_PATH}/wal_{wallet}")
         ids = [answer.header("X-Request-Id") for answer in (held, read)]
         wait_until(lambda: own.events("request", request_id=ids[1]), what="the access line")
     finally:
@@ -379,7 +378,7 @@ def test_a_wallet_that_is_read_is_in_the_log_by_its_tag_only(database, book):
 
     lines = [own.events("request", request_id=name)[0] for name in ids]
     assert lines[0]["payment.wallet_hmac"] == lines[1]["payment.wallet_hmac"]
-    assert lines[1]["http.route"] == f"{WALLETS}/{{id}}"
+    assert lines[1]["http.route"] == f"{WALLET_PATH}/{{id}}"
     assert [line for line in own.lines if f"wal_{wallet}" in line or f"/{wallet}" in line] == []
 
 
@@ -456,7 +455,7 @@ def test_where_older_holds_may_be_open_the_sum_says_so(service, book):
     ["wal_999999999999", "wal_0", "wal_", "wal_01", "7", "wal_7x", "wal_4111111111111111", "%20"],
 )
 def test_an_unknown_wallet_is_404(service, name, below):
-    answer = service.call("GET", f"{WALLETS}/{name}{below}")
+    answer = service.call("GET", f"{WALLET_PATH}/{name}{below}")
 
     assert (answer.status, problem(answer)) == (404, "not-found")
 
@@ -465,7 +464,7 @@ def test_an_unknown_wallet_is_404(service, name, below):
 def test_another_regions_wallet_is_404(service, book, below):
     wallet = book.wallet(FOOD_MX)
 
-    assert service.call("GET", f"{WALLETS}/wal_{wallet}{below}").status == 404
+    assert service.call("GET", f"{WALLET_PATH}/wal_{wallet}{below}").status == 404
 
 
 # its transactions
@@ -640,7 +639,7 @@ def test_pages_have_no_gap_and_no_double_while_holds_are_made(service, book):
     ],
 )
 def test_a_bad_query_is_422_and_names_the_parameter(service, book, query, pointers):
-    answer = service.call("GET", f"{WALLETS}/wal_{book.wallet()}/transactions?{query}")
+    answer = service.call("GET", f"{WALLET_PATH}/wal_{book.wallet()}/transactions?{query}")
 
     assert (answer.status, problem(answer)) == (422, "invalid-parameter")
     assert [error["pointer"] for error in answer.json()["errors"]] == pointers
@@ -654,7 +653,7 @@ def test_a_transaction_elsewhere_is_no_place_in_the_list(service, book):
     give_away(book, theirs)
 
     for name in (elsewhere, theirs, declined):
-        answer = service.call("GET", f"{WALLETS}/wal_{wallet}/transactions?before={name}")
+        answer = service.call("GET", f"{WALLET_PATH}/wal_{wallet}/transactions?before={name}")
         assert (answer.status, problem(answer)) == (422, "invalid-parameter"), name
 
 
@@ -663,7 +662,7 @@ def test_escaped_and_empty_parameters_are_understood(service, book):
     for _ in range(3):
         hold(service, wallet, 10)
 
-    body = service.call("GET", f"{WALLETS}/wal_{wallet}/transactions?&l%69mit=%32&").json()
+    body = service.call("GET", f"{WALLET_PATH}/wal_{wallet}/transactions?&l%69mit=%32&").json()
 
     assert len(body["transactions"]) == 2
 
@@ -681,8 +680,8 @@ def paths(service, book):
     return [
         f"{SIMULATE}/{transaction}",
         f"{SIMULATE}/by-key/{key}",
-        f"{WALLETS}/wal_{wallet}",
-        f"{WALLETS}/wal_{wallet}/transactions",
+        f"{WALLET_PATH}/wal_{wallet}",
+        f"{WALLET_PATH}/wal_{wallet}/transactions",
     ]
 
 
