@@ -78,6 +78,13 @@ def assert_resolved(book, answer, state, before):
     assert book.fingerprint() == before
 
 
+def assert_overdue(book, answer, wallet, kind):
+    """Refused for the hold's time, which may have been noticed meanwhile: only this kind did not move."""
+    assert (answer.status, problem(answer)) == (409, "already-resolved")
+    assert answer.json()["state"] == "expired"
+    assert kind not in [row[0] for row in rows(book, wallet)]
+
+
 def assert_exceeds(book, answer, asked, limit, before):
     assert (answer.status, problem(answer)) == (422, "amount-exceeds-open")
     assert (answer.json()["asked"], answer.json()["limit"]) == (asked, limit)

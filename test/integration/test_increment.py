@@ -8,6 +8,7 @@ from harness.service import SIMULATE
 from harness.steps import (
     amounts,
     assert_exceeds,
+    assert_overdue,
     assert_resolved,
     capture,
     held,
@@ -208,11 +209,7 @@ def test_increment_of_an_overdue_hold_is_409_expired(service, book):
     transaction = held(service, wallet)
     overdue(book, transaction)
 
-    answer = increment(service, transaction, 1)
-
-    assert (answer.status, problem(answer)) == (409, "already-resolved")
-    assert answer.json()["state"] == "expired"
-    assert "I" not in [kind for kind, *_ in rows(book, wallet)]
+    assert_overdue(book, increment(service, transaction, 1), wallet, "I")
 
 
 def test_increments_at_once_take_no_more_than_there_is(service, book):
